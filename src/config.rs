@@ -1,0 +1,289 @@
+//! Every setting and every limit, read once from the command line and the environment into typed values.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::name::SlotName;
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "pgdeltastream", version, about, max_term_width = 120)]
+pub struct Cli {
+    /// What to do; without a command: serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The settings of the service.
+    #[command(flatten)]
+    pub config: Config,
+}
+
+/// What the program can do besides serving.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a throwaway Postgres that keeps changing, serve it, and print the commands to try
+    Demo,
+    /// Print a stream's messages, one a line
+    Tail(Tail),
+}
+
+/// The settings of `pgdeltastream tail`.
+#[derive(Debug, Args)]
+pub struct Tail {
+    /// The stream's slot
+    pub slot_name: SlotName,
+    /// Acknowledge each transaction once it is printed
+    #[arg(long)]
+    pub ack: bool,
+    /// Leave after this many messages
+    #[arg(long, value_name = "MESSAGES")]
+    pub limit: Option<u64>,
+}
+
+/// The settings of the service. Each is a flag and a variable; the flag wins.
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    /// Where Postgres is and how to log in.
+    #[command(flatten)]
+    pub postgres: PostgresConfig,
+    /// Address to listen on
+    #[arg(long = "serverHost", env = "SERVERHOST", default_value = DEFAULT_SERVER_HOST, global = true, value_name = "HOST")]
+    pub server_host: String,
+    /// Port to listen on; 0 takes a free one
+    #[arg(long = "serverPort", env = "SERVERPORT", default_value_t = DEFAULT_SERVER_PORT, global = true, value_name = "PORT")]
+    pub server_port: u16,
+    /// What to log: error, warn, info, debug, trace, or by module [default: info; with a command: warn]
+    #[arg(long = "log", env = "RUST_LOG", global = true, value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+impl Cli {
+    /// What to log. The commands are for people, who came to see something else.
+    pub fn log(&self) -> &str {
+        self.config.log.as_deref().unwrap_or(if self.command.is_none() { "info,sqlx_core=warn,sqlx=warn" } else { "warn" })
+    }
+}
+
+/// How this program was called, for a text that says how to call it again.
+pub fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "pgdeltastream".to_owned())
+}
+
+/// Where Postgres is and how to log in, for both kinds of connection.
+#[derive(Clone, Args)]
+pub struct PostgresConfig {
+    /// Database
+    #[arg(long = "db", env = "DBNAME", default_value = "postgres", global = true, value_name = "NAME")]
+    pub database: String,
+    /// Role, with LOGIN and REPLICATION
+    #[arg(long, env = "PGUSER", default_value = "postgres", global = true, value_name = "ROLE")]
+    pub user: String,
+    /// Password; '' means none
+    #[arg(long, env = "PGPASS", hide_env_values = true, default_value = "", hide_default_value = true, global = true)]
+    pub password: String,
+    /// Host name, address, or the folder of a Unix socket
+    #[arg(long = "pgHost", env = "PGHOST", default_value = "localhost", global = true, value_name = "HOST")]
+    pub host: String,
+    /// Port
+    #[arg(long = "pgPort", env = "PGPORT", default_value_t = 5432, global = true, value_name = "PORT")]
+    pub port: u16,
+    /// Whether to use TLS and what to verify, as in libpq
+    #[arg(long = "pgSslMode", env = "PGSSLMODE", default_value = "prefer", global = true, value_name = "MODE")]
+    pub ssl_mode: SslMode,
+    /// File of trusted certificates (PEM), for verify-ca and verify-full; without it: the public authorities
+    #[arg(long = "pgSslRootCert", env = "PGSSLROOTCERT", global = true, value_name = "FILE")]
+    pub ssl_root_cert: Option<PathBuf>,
+}
+
+/// What TLS must prove, in libpq's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SslMode {
+    /// No TLS.
+    Disable,
+    /// TLS if the server offers it; nothing is verified.
+    Prefer,
+    /// TLS or nothing; nothing is verified, unless trusted certificates are given: then as verify-ca.
+    Require,
+    /// TLS, and the certificate comes from a trusted authority.
+    VerifyCa,
+    /// TLS, the certificate comes from a trusted authority and names the host.
+    VerifyFull,
+}
+
+impl PostgresConfig {
+    /// The password, if there is one. The original's docker line writes "none" as a literal `''`.
+    pub fn password(&self) -> Option<&str> {
+        match self.password.as_str() {
+            "" | "''" => None,
+            password => Some(password),
+        }
+    }
+
+    /// The folder of the Unix socket, if the host is one.
+    pub fn socket_folder(&self) -> Option<&str> {
+        self.host.starts_with('/').then_some(self.host.as_str())
+    }
+
+    /// What TLS must prove for this host, by libpq's rules: nothing on a Unix socket, and `require` with trusted certificates verifies them.
+    pub fn effective_ssl_mode(&self) -> SslMode {
+        match self.ssl_mode {
+            _ if self.socket_folder().is_some() => SslMode::Disable,
+            SslMode::Require if self.ssl_root_cert.is_some() => SslMode::VerifyCa,
+            mode => mode,
+        }
+    }
+}
+
+impl fmt::Debug for PostgresConfig {
+    /// Leaves the password out, so that no log can have it.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}@{}:{}/{}", self.user, self.host, self.port, self.database)
+    }
+}
+
+/// Where the service listens if nothing else is said.
+pub const DEFAULT_SERVER_HOST: &str = "localhost";
+
+/// The port it listens on if nothing else is said.
+pub const DEFAULT_SERVER_PORT: u16 = 12312;
+
+/// How long to wait for a connection to Postgres, log-in included.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a short statement of ours may take: the catalogue, the registry, a command on the replication connection.
+pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long to wait for our own tables to be made, or for another instance that makes them.
+pub const MIGRATION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a session that ends, or asks after a position, waits for the registry or the server: they may be away too.
+pub const IMPATIENT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a request's body may take.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a reader of a snapshot may take nothing: its table is locked against DDL for as long.
+pub const READER_STALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long the creation of a slot waits for one open transaction before it gives up and names it.
+pub const SLOT_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the creation of a slot may take in all.
+pub const SLOT_CREATION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long to wait until a slot that somebody else was streaming is free.
+pub const SLOT_RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long one `/v1/init` waits for another.
+pub const INIT_QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Connections that may read snapshots at once. One more reader waits for `READER_QUEUE_TIMEOUT`.
+pub const MAX_READERS: u32 = 8;
+
+/// How long a reader waits for its connection.
+pub const READER_QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Connections for the registry and the catalogue of today.
+pub const MAX_SERVICE_CONNECTIONS: u32 = 4;
+
+/// The longest request body.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// The longest frame of a client; a longer one closes with 1009. An acknowledgement has some thirty bytes.
+pub const MAX_CLIENT_FRAME_BYTES: usize = 64 * 1024;
+
+/// A transaction whose message would be longer comes in several, cut between changes.
+pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Text that may wait for a slow client, beside the message that passes this limit; then reading from Postgres stops.
+pub const MAX_QUEUED_BYTES: usize = 1024 * 1024;
+
+/// Messages that may wait for a slow client.
+pub const MAX_QUEUED_MESSAGES: usize = 1024;
+
+/// Commit positions remembered until they are acknowledged.
+pub const MAX_UNACKED_POSITIONS: usize = 262_144;
+
+/// The longest time between two status updates to Postgres; a third of `wal_sender_timeout` where that is shorter.
+pub const STATUS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A position that nobody acknowledged is not confirmed so soon after an acknowledgement, which a client may be looking for.
+pub const QUIET_AFTER_ACK: Duration = Duration::from_secs(1);
+
+/// How often acknowledged positions are written to the registry, at most.
+pub const REGISTRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often the client is pinged.
+pub const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// How long an ending session may take to send what is ready, close, and take leave of Postgres.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long to wait for the client's own farewell after that.
+pub const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a shutdown may take.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Names of ended streams that are remembered, to answer "gone" and not "never heard of".
+pub const MAX_ENDED_STREAMS: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(arguments: &[&str]) -> Config {
+        Cli::parse_from([&["pgdeltastream"], arguments].concat()).config
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_flags_of_the_original_work() {
+        let config = parse(&[
+            "--db",
+            "shop",
+            "--user",
+            "me",
+            "--password",
+            "''",
+            "--pgHost",
+            "db",
+            "--pgPort",
+            "5433",
+            "--serverHost",
+            "0.0.0.0",
+            "--serverPort",
+            "80",
+        ]);
+        assert_eq!(format!("{:?}", config.postgres), "me@db:5433/shop");
+        assert_eq!(config.postgres.password(), None);
+        assert_eq!((config.server_host.as_str(), config.server_port), ("0.0.0.0", 80));
+    }
+
+    #[test]
+    fn tls_follows_libpq() {
+        assert_eq!(parse(&["--pgSslMode", "require"]).postgres.effective_ssl_mode(), SslMode::Require);
+        assert_eq!(parse(&["--pgSslMode", "require", "--pgSslRootCert", "ca.pem"]).postgres.effective_ssl_mode(), SslMode::VerifyCa);
+        assert_eq!(parse(&["--pgSslMode", "verify-full", "--pgHost", "/run"]).postgres.effective_ssl_mode(), SslMode::Disable);
+    }
+
+    #[test]
+    fn a_bad_value_names_its_key_and_what_was_expected() {
+        let error = Cli::try_parse_from(["pgdeltastream", "--pgSslMode", "yes"]).unwrap_err().to_string();
+        for part in ["--pgSslMode", "yes", "disable, prefer, require, verify-ca, verify-full"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_password_is_never_shown() {
+        assert!(!format!("{:?}", parse(&["--password", "geheim"])).contains("geheim"));
+    }
+}

@@ -1,0 +1,136 @@
+//! The queue between Postgres and a client: bounded in messages and in bytes.
+//!
+//! Room is reserved before anything is read, so that what was read always has a place. One message may pass the limit in bytes, however
+//! long it is; the next one waits until the client has taken enough.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{Notify, mpsc};
+
+use crate::config::{MAX_QUEUED_BYTES, MAX_QUEUED_MESSAGES};
+
+/// The end that text goes into.
+#[derive(Debug)]
+pub struct Sender {
+    queue: mpsc::Sender<String>,
+    level: Arc<Level>,
+}
+
+/// The end that text comes out of.
+#[derive(Debug)]
+pub struct Receiver {
+    queue: mpsc::Receiver<String>,
+    level: Arc<Level>,
+}
+
+#[derive(Debug, Default)]
+struct Level {
+    bytes: AtomicUsize,
+    /// Wakes the sender when the bytes have fallen below the limit.
+    fallen: Notify,
+}
+
+/// A place in the queue.
+#[derive(Debug)]
+pub struct Permit<'a> {
+    place: mpsc::Permit<'a, String>,
+    level: &'a Level,
+}
+
+/// The receiver is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed;
+
+/// An empty queue.
+pub fn room() -> (Sender, Receiver) {
+    let (sender, receiver) = mpsc::channel(MAX_QUEUED_MESSAGES);
+    let level = Arc::new(Level::default());
+    (Sender { queue: sender, level: level.clone() }, Receiver { queue: receiver, level })
+}
+
+impl Sender {
+    /// Waits until there is room. The future may be dropped at any time.
+    pub async fn reserve(&self) -> Result<Permit<'_>, Closed> {
+        let place = self.queue.reserve().await.map_err(|_| Closed)?;
+        while self.level.bytes.load(Ordering::Acquire) >= MAX_QUEUED_BYTES {
+            tokio::select! {
+                () = self.level.fallen.notified() => {}
+                () = self.queue.closed() => return Err(Closed),
+            }
+        }
+        Ok(Permit { place, level: &self.level })
+    }
+}
+
+impl Permit<'_> {
+    /// Puts text in its place.
+    pub fn send(self, text: String) {
+        self.level.bytes.fetch_add(text.len(), Ordering::AcqRel);
+        self.place.send(text);
+    }
+}
+
+impl Receiver {
+    /// The next text; none when the sender is gone and all is out.
+    pub async fn recv(&mut self) -> Option<String> {
+        let text = self.queue.recv().await?;
+        Some(self.taken(text))
+    }
+
+    /// The next text, if there is one now.
+    pub fn try_recv(&mut self) -> Option<String> {
+        let text = self.queue.try_recv().ok()?;
+        Some(self.taken(text))
+    }
+
+    fn taken(&self, text: String) -> String {
+        let before = self.level.bytes.fetch_sub(text.len(), Ordering::AcqRel);
+        if before >= MAX_QUEUED_BYTES && before - text.len() < MAX_QUEUED_BYTES {
+            self.level.fallen.notify_one();
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    /// What is ready now; tokio would pretend that nothing is, once a task has had its share of the time.
+    fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+        tokio::task::unconstrained(future).now_or_never()
+    }
+
+    #[tokio::test]
+    async fn bytes_are_bounded_to_one_message_above_the_limit() {
+        let (sender, mut receiver) = room();
+        sender.reserve().await.unwrap().send("x".repeat(MAX_QUEUED_BYTES - 1));
+        sender.reserve().await.unwrap().send("y".repeat(10));
+        assert!(now(sender.reserve()).is_none(), "there is no room");
+        let waiting = async { sender.reserve().await.map(|permit| permit.send(String::from("z"))) };
+        let (sent, first) = tokio::join!(waiting, receiver.recv());
+        assert_eq!((sent, first.unwrap().len()), (Ok(()), MAX_QUEUED_BYTES - 1));
+    }
+
+    #[tokio::test]
+    async fn messages_are_bounded() {
+        let (sender, mut receiver) = room();
+        for _ in 0..MAX_QUEUED_MESSAGES {
+            now(sender.reserve()).unwrap().unwrap().send(String::new());
+        }
+        assert!(now(sender.reserve()).is_none(), "there is no room");
+        assert!(receiver.try_recv().is_some());
+        assert!(now(sender.reserve()).is_some());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_room_hears_that_the_client_is_gone() {
+        let (sender, receiver) = room();
+        sender.reserve().await.unwrap().send("x".repeat(MAX_QUEUED_BYTES));
+        let waiting = async { sender.reserve().await.map(drop) };
+        let leaving = async { drop(receiver) };
+        assert_eq!(tokio::join!(waiting, leaving).0, Err(Closed));
+    }
+}
