@@ -26,3 +26,19 @@ pub mod wal2json;
 // Floor 3: requests become typed messages, and SQL.
 pub mod contract;
 pub mod query;
+
+// Floor 4: the doors to Postgres.
+pub mod postgres;
+
+// Floors 5 and 6: what outlives us; slots, snapshots, sessions.
+pub mod registry;
+pub mod slot;
+pub mod snapshot;
+pub mod stream;
+
+// Floor 7: what all requests share.
+pub mod sidecar;
+
+// Floor 8: the doors to everybody else.
+pub mod http;
+pub mod server;

@@ -1,0 +1,119 @@
+//! What tables there are, what they are made of, and in which files they lie. Asked under a snapshot, the catalogue answers as of then.
+
+use std::collections::BTreeSet;
+
+use sqlx::postgres::types::Oid;
+use sqlx::{PgConnection, Row};
+
+use super::service::{Database, QueryError, short};
+use crate::name::TableName;
+use crate::query::{Table, TableColumn};
+use crate::row::Encoding;
+
+/// What a table's rows depend on: where they lie, what the columns are, and what a view makes of them. Each fact with its relation.
+pub type Facts = BTreeSet<(u32, String)>;
+
+/// System schemas and our own hold no tables that a client may see.
+const FIND: &str = "
+SELECT c.oid, c.relkind IN ('r', 'p', 'm'), c.relkind <> 'p' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
+  AND left(n.nspname, 3) <> 'pg_' AND n.nspname NOT IN ('information_schema', 'pgdeltastream')";
+
+/// Each column with its type, and below it what a domain is over and what an array is of.
+const COLUMNS: &str = "
+WITH RECURSIVE step AS (
+    SELECT a.attnum, a.attname, 0 AS depth, a.atttypid AS type
+    FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
+  UNION ALL
+    SELECT s.attnum, s.attname, s.depth + 1, CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.typelem END
+    FROM step s JOIN pg_type t ON t.oid = s.type WHERE t.typtype = 'd' OR t.typoutput = 'array_out'::regproc)
+SELECT s.attname::text, t.oid, t.typtype = 'd', t.typtype <> 'd' AND t.typoutput = 'array_out'::regproc, ascii(t.typdelim::text)
+FROM step s JOIN pg_type t ON t.oid = s.type ORDER BY s.attnum, s.depth";
+
+/// The primary key, else the first unique index whose columns are never null.
+const KEY: &str = "
+SELECT a.attname::text FROM (
+    SELECT i.indrelid, i.indkey, i.indnkeyatts FROM pg_index i
+    WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
+      AND NOT EXISTS (SELECT FROM pg_attribute n
+                      WHERE n.attrelid = i.indrelid AND NOT n.attnotnull AND n.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))
+    ORDER BY i.indisprimary DESC, i.indexrelid LIMIT 1) AS key
+CROSS JOIN LATERAL unnest(key.indkey::int2[]) WITH ORDINALITY AS k (attnum, ordinal)
+JOIN pg_attribute a ON a.attrelid = key.indrelid AND a.attnum = k.attnum
+WHERE k.ordinal <= key.indnkeyatts ORDER BY k.ordinal";
+
+/// A table is made of its partitions and heirs, a view of what it reads. A materialised view has rows of its own.
+///
+/// A rewrite and a TRUNCATE make new files. A column that was dropped and added again has the same name and another number. Heirs have the
+/// columns of what they are heirs of.
+const FACTS: &str = "
+WITH RECURSIVE made_of (oid, is_heir) AS (
+    SELECT $1::oid, false
+  UNION
+    SELECT part.oid, part.is_heir FROM made_of m CROSS JOIN LATERAL (
+        SELECT i.inhrelid AS oid, true AS is_heir FROM pg_inherits i WHERE i.inhparent = m.oid
+      UNION ALL
+        SELECT d.refobjid, false FROM pg_class v JOIN pg_rewrite r ON r.ev_class = v.oid JOIN pg_depend d ON d.objid = r.oid
+        WHERE v.oid = m.oid AND v.relkind = 'v' AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass) AS part)
+SELECT c.oid, 'file ' || c.relfilenode FROM made_of m JOIN pg_class c ON c.oid = m.oid
+UNION ALL
+SELECT m.oid, concat_ws(' ', 'column', a.attnum, a.atttypid, a.attname) FROM made_of m JOIN pg_attribute a ON a.attrelid = m.oid
+WHERE NOT m.is_heir AND a.attnum > 0 AND NOT a.attisdropped
+UNION ALL
+SELECT m.oid, 'view ' || hashtextextended(r.ev_action::text, 0) FROM made_of m JOIN pg_rewrite r ON r.ev_class = m.oid";
+
+/// Finds a table and what it consists of.
+pub(super) async fn table(connection: &mut PgConnection, name: &TableName) -> Result<Option<Table>, QueryError> {
+    let find = sqlx::query_as(FIND).bind(&name.schema).bind(&name.table);
+    let found: Option<(Oid, bool, bool)> = short(find.fetch_optional(&mut *connection)).await?;
+    let Some((Oid(oid), has_places, has_heirs)) = found else { return Ok(None) };
+    let columns = short(sqlx::query(COLUMNS).bind(Oid(oid)).fetch_all(&mut *connection)).await?;
+    let key: Vec<String> = short(sqlx::query_scalar(KEY).bind(Oid(oid)).fetch_all(connection)).await?;
+    let is_unique = !key.is_empty() && !has_heirs;
+    Ok(Some(Table { oid, name: name.clone(), columns: columns_of(&columns)?, key, by_place: has_places && !is_unique }))
+}
+
+/// The facts of a table, as the connection's snapshot has them.
+pub(super) async fn facts(connection: &mut PgConnection, table: u32) -> Result<Facts, QueryError> {
+    let rows: Vec<(Oid, String)> = short(sqlx::query_as(FACTS).bind(Oid(table)).fetch_all(connection)).await?;
+    Ok(rows.into_iter().map(|(oid, fact)| (oid.0, fact)).collect())
+}
+
+/// Which of these tables the connection's snapshot knows.
+pub(super) async fn known(connection: &mut PgConnection, tables: impl Iterator<Item = u32>) -> Result<BTreeSet<u32>, QueryError> {
+    let tables: Vec<Oid> = tables.map(Oid).collect();
+    let known: Vec<Oid> =
+        short(sqlx::query_scalar("SELECT oid FROM pg_class WHERE oid = ANY ($1)").bind(tables).fetch_all(connection)).await?;
+    Ok(known.into_iter().map(|oid| oid.0).collect())
+}
+
+impl Database {
+    /// The facts of a table today, and which table has the name today.
+    pub async fn facts_today(&self, table: &Table) -> Result<(Facts, Option<u32>), QueryError> {
+        let mut connection = short(self.service.acquire()).await?;
+        let named = sqlx::query_scalar("SELECT to_regclass($1)::oid").bind(table.name.to_string());
+        let named: Option<Oid> = short(named.fetch_one(&mut *connection)).await?;
+        Ok((facts(&mut connection, table.oid).await?, named.map(|oid| oid.0)))
+    }
+}
+
+/// Rows of [`COLUMNS`] to columns: those of one column follow each other, from the outside in.
+fn columns_of(rows: &[sqlx::postgres::PgRow]) -> Result<Vec<TableColumn>, QueryError> {
+    let mut columns = vec![];
+    for row in rows.iter().rev() {
+        let name: String = row.try_get(0)?;
+        let (Oid(oid), is_domain, is_array): (Oid, bool, bool) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        let delimiter: i32 = row.try_get(4)?;
+        let inner: Option<TableColumn> = if is_domain || is_array { columns.pop() } else { None };
+        let encoding = match inner {
+            Some(inner) if is_array => {
+                Encoding::Array { element: Box::new(inner.encoding), delimiter: u8::try_from(delimiter).unwrap_or(b',') }
+            }
+            Some(inner) => inner.encoding,
+            None => Encoding::of_scalar(oid),
+        };
+        columns.push(TableColumn { name, encoding });
+    }
+    columns.reverse();
+    Ok(columns)
+}

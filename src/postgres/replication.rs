@@ -1,0 +1,183 @@
+//! A replication connection that streams: the next frame, a status update, a good end.
+//!
+//! Follows "Streaming Replication Protocol" of the Postgres manual. Reads nothing ahead beyond one buffer: who does not ask for the next
+//! frame makes the server wait.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use pgwire_replication::PgWireError;
+use pgwire_replication::protocol::framing;
+use pgwire_replication::protocol::{ReplicationCopyData, encode_standby_status_update, parse_copy_data, unix_to_pg_timestamp};
+use tokio::time::timeout;
+
+use super::server_error::ServerError;
+use super::wire::{Wire, WireError, server_error};
+use crate::config::{STATEMENT_TIMEOUT, STATUS_INTERVAL};
+use crate::lsn::Lsn;
+use crate::name::{SlotName, quoted};
+
+/// A slot that is being streamed.
+pub struct Replication {
+    wire: Wire,
+    status_interval: Duration,
+}
+
+/// One thing that came over the wire.
+#[derive(Debug)]
+pub enum Frame {
+    /// What the output plugin wrote, byte for byte.
+    Data(Vec<u8>),
+    /// The server has sent everything up to here.
+    Keepalive {
+        /// How far the server is.
+        wal_end: Lsn,
+        /// Whether it wants to hear of us at once.
+        reply_requested: bool,
+    },
+    /// A warning of the server, as wal2json gives it for a table without replica identity.
+    Notice(ServerError),
+}
+
+/// Which server this is, and how far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct System {
+    /// Made by initdb, and the same on every standby.
+    pub identifier: String,
+    /// Rises when a standby is promoted.
+    pub timeline: i32,
+    /// What the server has written and flushed.
+    pub flushed: Lsn,
+}
+
+/// Asks a replication connection where it leads to.
+pub async fn identify(wire: &mut Wire) -> Result<System, WireError> {
+    let rows = wire.command("IDENTIFY_SYSTEM").await?;
+    let mut columns = rows.into_iter().next().unwrap_or_default().into_iter().map(Option::unwrap_or_default);
+    Ok(System {
+        identifier: columns.next().unwrap_or_default(),
+        timeline: columns.next().and_then(|timeline| timeline.parse().ok()).unwrap_or_default(),
+        flushed: columns.next().and_then(|flushed| flushed.parse().ok()).unwrap_or_default(),
+    })
+}
+
+/// Makes a slot and exports its snapshot, which lives until the next command on this connection: the consistent point, and its name.
+pub async fn create_slot(wire: &mut Wire, slot: &SlotName, limit: Duration) -> Result<(Lsn, String), WireError> {
+    let command = format!("CREATE_REPLICATION_SLOT {} LOGICAL wal2json EXPORT_SNAPSHOT", quoted(slot.as_str()));
+    let rows = wire.command_within(&command, limit).await?;
+    let mut columns = rows.into_iter().next().unwrap_or_default().into_iter().map(Option::unwrap_or_default).skip(1);
+    let consistent_point = columns.next().and_then(|position| position.parse().ok());
+    consistent_point
+        .zip(columns.next())
+        .ok_or_else(|| PgWireError::Protocol(String::from("malformed answer to CREATE_REPLICATION_SLOT")).into())
+}
+
+impl Replication {
+    /// Starts to stream a slot: the transactions that were committed after `position`.
+    pub async fn start(mut wire: Wire, slot: &SlotName, position: Lsn, options: &[(&str, &str)]) -> Result<Self, WireError> {
+        let status_interval = status_interval(&mut wire).await?;
+        let options: Vec<String> = options.iter().map(|(name, value)| format!("\"{name}\" '{}'", value.replace('\'', "''"))).collect();
+        let command = format!("START_REPLICATION SLOT {} LOGICAL {position} ({})", quoted(slot.as_str()), options.join(", "));
+        timeout(STATEMENT_TIMEOUT, start(&mut wire, &command)).await.map_err(|_| WireError::Timeout(STATEMENT_TIMEOUT))??;
+        Ok(Self { wire, status_interval })
+    }
+
+    /// How often the server wants to hear of us, at least.
+    pub fn status_interval(&self) -> Duration {
+        self.status_interval
+    }
+
+    /// The next frame. The future may be dropped at any time; nothing is lost.
+    pub async fn next(&mut self) -> Result<Frame, WireError> {
+        loop {
+            let message = self.wire.read().await?;
+            match message.tag {
+                b'd' => return Ok(frame(parse_copy_data(message.payload)?)),
+                b'N' => return Ok(Frame::Notice(server_error(&message))),
+                b'E' => return Err(WireError::Server(server_error(&message))),
+                b'c' | b'C' | b'Z' => return Err(WireError::Ended),
+                _ => {}
+            }
+        }
+    }
+
+    /// Tells the server that everything up to `confirmed` will never be asked for again.
+    pub async fn confirm(&mut self, confirmed: Lsn) -> Result<(), WireError> {
+        let update = encode_standby_status_update(pgwire_replication::Lsn(confirmed.to_u64()), now(), false);
+        let write = framing::write_copy_data(&mut self.wire.socket, &update);
+        Ok(timeout(STATEMENT_TIMEOUT, write).await.map_err(|_| WireError::Timeout(STATEMENT_TIMEOUT))??)
+    }
+
+    /// Ends the stream so that the server has read all that was confirmed: without this, what was written last is often lost.
+    pub async fn finish(mut self, limit: Duration) {
+        let ending = async {
+            framing::write_copy_done(&mut self.wire.socket).await?;
+            while !self.wire.read().await?.is_ready_for_query() {}
+            Ok::<(), WireError>(())
+        };
+        if matches!(timeout(limit, ending).await, Ok(Ok(()))) {
+            self.wire.close().await;
+        }
+    }
+}
+
+async fn start(wire: &mut Wire, command: &str) -> Result<(), WireError> {
+    framing::write_query(&mut wire.socket, command).await?;
+    loop {
+        let message = wire.read().await?;
+        match message.tag {
+            b'W' => return Ok(()),
+            b'E' => return Err(WireError::Server(server_error(&message))),
+            _ => {}
+        }
+    }
+}
+
+/// A third of `wal_sender_timeout`, after which the server hangs up on who is silent.
+async fn status_interval(wire: &mut Wire) -> Result<Duration, WireError> {
+    let rows = wire.command("SHOW wal_sender_timeout").await?;
+    let shown = rows.into_iter().flatten().next().flatten().unwrap_or_default();
+    Ok(match setting_to_duration(&shown) {
+        Some(timeout) if !timeout.is_zero() => STATUS_INTERVAL.min(timeout / 3),
+        _ => STATUS_INTERVAL,
+    })
+}
+
+/// Postgres shows a duration in the largest unit that divides it.
+fn setting_to_duration(shown: &str) -> Option<Duration> {
+    let unit = shown.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    let number: u64 = shown.strip_suffix(unit)?.parse().ok()?;
+    match unit {
+        "ms" | "" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "min" => Some(Duration::from_secs(number * 60)),
+        "h" => Some(Duration::from_secs(number * 3_600)),
+        "d" => Some(Duration::from_secs(number * 86_400)),
+        _ => None,
+    }
+}
+
+fn frame(data: ReplicationCopyData) -> Frame {
+    match data {
+        ReplicationCopyData::XLogData { data, .. } => Frame::Data(data.into()),
+        ReplicationCopyData::KeepAlive { wal_end, reply_requested, .. } => Frame::Keepalive { wal_end: wal_end.0.into(), reply_requested },
+    }
+}
+
+fn now() -> i64 {
+    let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_micros());
+    unix_to_pg_timestamp(i64::try_from(micros).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_postgres_shows_them() {
+        for (shown, seconds) in [("1min", 60), ("30s", 30), ("2h", 7_200), ("1d", 86_400), ("0", 0)] {
+            assert_eq!(setting_to_duration(shown), Some(Duration::from_secs(seconds)), "{shown}");
+        }
+        assert_eq!(setting_to_duration("1500ms"), Some(Duration::from_millis(1_500)));
+        assert_eq!(setting_to_duration("soon"), None);
+    }
+}

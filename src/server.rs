@@ -1,0 +1,87 @@
+//! Checks Postgres, serves, and drains with a deadline.
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, SHUTDOWN_TIMEOUT};
+use crate::http;
+use crate::name::quoted;
+use crate::postgres::preflight::{self, NotReady};
+use crate::postgres::service::{Database, RegistryMissing};
+use crate::registry::Registry;
+use crate::sidecar::Sidecar;
+
+/// The service could not start, or not stop in order.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Postgres cannot do what we need.
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
+    /// Our own tables could not be made.
+    #[error("the tables of schema pgdeltastream cannot be made")]
+    Registry(#[source] RegistryMissing),
+    /// Something did not end in time.
+    #[error("not everything ended within {} s", SHUTDOWN_TIMEOUT.as_secs())]
+    Drain,
+}
+
+/// Serves until `shutdown`, then ends every session in good order.
+pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationToken) -> Result<(), Error> {
+    let Some(sidecar) = shutdown.run_until_cancelled(start(&config)).await else { return Ok(()) };
+    let sidecar = sidecar?;
+    match listener.local_addr() {
+        Ok(address) => tracing::info!(%address, "listening"),
+        Err(error) => tracing::warn!(%error, "listening at an unknown address"),
+    }
+    let stopping = shutdown.clone();
+    let serving = warp::serve(http::routes(sidecar.clone())).incoming(listener).graceful(stopping.cancelled_owned()).run();
+    let draining = async {
+        shutdown.cancelled().await;
+        tracing::info!("shutting down");
+        sidecar.shut_down().await;
+    };
+    let both = async { tokio::join!(serving, draining) };
+    let deadline = async {
+        shutdown.cancelled().await;
+        sleep(SHUTDOWN_TIMEOUT).await;
+    };
+    tokio::select! {
+        _ = both => Ok(()),
+        () = deadline => Err(Error::Drain),
+    }
+}
+
+async fn start(config: &Config) -> Result<Arc<Sidecar>, Error> {
+    let (system, warning) = preflight::check(&config.postgres).await?;
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
+    tracing::info!(postgres = ?config.postgres, system = system.identifier, timeline = system.timeline, "connected");
+    let database = Database::new(&config.postgres);
+    let registry = registry(config, &database).await?;
+    let sidecar = Sidecar::new(config.postgres.clone(), database, registry);
+    if let Err(error) = sidecar.clear_leftovers().await {
+        tracing::warn!(%error, "what a former instance left unfinished is not removed yet");
+    }
+    Ok(sidecar)
+}
+
+/// Our own tables; without the right to have some, none, and one warning that says what to run.
+async fn registry(config: &Config, database: &Database) -> Result<Registry, Error> {
+    match database.migrate().await {
+        Ok(()) => Ok(Registry::new(Some(database.clone()))),
+        Err(RegistryMissing::Forbidden(error)) => {
+            tracing::warn!(
+                %error,
+                "acknowledged positions will not outlive a restart of Postgres, and /v1/init forgets its stream over a restart of this service. Run: GRANT CREATE ON DATABASE {} TO {};",
+                quoted(&config.postgres.database),
+                quoted(&config.postgres.user),
+            );
+            Ok(Registry::new(None))
+        }
+        Err(error) => Err(Error::Registry(error)),
+    }
+}
