@@ -40,5 +40,9 @@ pub mod stream;
 pub mod sidecar;
 
 // Floor 8: the doors to everybody else.
+pub mod cluster;
+pub mod listen;
 pub mod http;
 pub mod server;
+pub mod tail;
+pub mod demo;
