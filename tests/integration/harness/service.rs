@@ -1,0 +1,205 @@
+//! The binary, as a user starts it.
+
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+use sqlx::postgres::PgConnectOptions;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+use super::{Client, Postgres, in_time};
+
+/// A running service. Killed when dropped; [`Service::stop`] is the polite way.
+pub struct Service {
+    child: Child,
+    address: String,
+    log: Log,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// A refusal's status and code; every refusal has a text.
+    pub fn refusal(&self) -> (u16, String) {
+        let problem = self.json();
+        assert!(problem["error"].as_str().is_some_and(|error| !error.is_empty()), "{problem}");
+        assert_eq!(problem["status"], json!(self.status));
+        (self.status, problem["code"].as_str().unwrap().to_owned())
+    }
+}
+
+impl Service {
+    /// Starts the service on a database and waits until it listens.
+    pub async fn start(postgres: &Postgres) -> Self {
+        Self::start_with(postgres, &[]).await
+    }
+
+    /// The same with more arguments, which win.
+    pub async fn start_with(postgres: &Postgres, arguments: &[&str]) -> Self {
+        Self::run(command(&postgres.options, arguments)).await
+    }
+
+    /// The same with more variables, which win.
+    pub async fn start_in(postgres: &Postgres, variables: &[(&str, &str)]) -> Self {
+        let mut command = command(&postgres.options, &[]);
+        command.envs(variables.iter().copied());
+        Self::run(command).await
+    }
+
+    async fn run(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let log = Log::follow(child.stderr.take().unwrap());
+        let listening = in_time("the service to listen", log.line("listening address=")).await;
+        let listening = listening.unwrap_or_else(|| panic!("the service did not start: {}", log.text()));
+        let address = listening.rsplit_once("address=").unwrap().1.trim().to_owned();
+        Self { child, address, log }
+    }
+
+    /// Runs the service where it cannot start: its exit code and what it said.
+    pub async fn fail_to_start(options: &PgConnectOptions, arguments: &[&str]) -> (i32, String) {
+        let output = in_time("the service to give up", command(options, arguments).output()).await.unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(reqwest::Client::new().get(self.url(path))).await
+    }
+
+    /// As `curl -d` does: with the content type of a form.
+    pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let request = reqwest::Client::new().post(self.url(path)).header("content-type", "application/x-www-form-urlencoded");
+        self.send(request.body(body)).await
+    }
+
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        let response = in_time("an answer", request.send()).await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Answer { status, headers, text: in_time("the body", response.text()).await.unwrap() }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// `/v1/init`: the slot's name.
+    pub async fn init(&self) -> String {
+        let answer = self.get("/v1/init").await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()["slotName"].as_str().unwrap().to_owned()
+    }
+
+    /// Rows of the snapshot.
+    pub async fn rows(&self, body: Value) -> Vec<Value> {
+        let answer = self.data(body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        serde_json::from_str(&answer.text).unwrap()
+    }
+
+    pub async fn data(&self, body: Value) -> Answer {
+        self.post("/v1/snapshot/data", body.to_string()).await
+    }
+
+    /// Follows a stream.
+    pub async fn stream(&self, slot: &str) -> Client {
+        self.try_stream(&format!("slotName={slot}")).await.unwrap_or_else(|answer| panic!("{answer:?}"))
+    }
+
+    /// Follows a stream, or gets an answer that is none.
+    pub async fn try_stream(&self, query: &str) -> Result<Client, Answer> {
+        Client::connect(&format!("ws://{}/v1/lr/stream?{query}", self.address)).await
+    }
+
+    /// Waits for a line of the log.
+    pub async fn logged(&self, part: &str) -> String {
+        in_time(part, self.log.line(part)).await.unwrap_or_else(|| panic!("the service ended without saying {part}: {}", self.log.text()))
+    }
+
+    /// SIGKILL: no time for anything.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// SIGTERM: to the end, in good order.
+    pub async fn stop(self) {
+        self.terminate().await;
+        self.ended().await;
+    }
+
+    /// Waits for the good end of a service that was told to stop.
+    pub async fn ended(mut self) {
+        let status = in_time("the service to end", self.child.wait()).await.unwrap();
+        assert!(status.success(), "{status}: {}", self.log.text());
+    }
+
+    /// SIGTERM, without waiting.
+    pub async fn terminate(&self) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").arg(pid).status().await.unwrap().success());
+    }
+}
+
+fn command(options: &PgConnectOptions, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pgdeltastream"));
+    let port = options.get_port().to_string();
+    let settings = [
+        ("DBNAME", options.get_database().unwrap_or_default()),
+        ("PGUSER", options.get_username()),
+        ("PGHOST", options.get_host()),
+        ("PGPORT", &port),
+        ("SERVERPORT", "0"),
+    ];
+    command.env_clear().envs(settings).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// What the service says, line by line.
+struct Log {
+    lines: Arc<Mutex<Vec<String>>>,
+    /// How many lines there are; closed at the end of the log.
+    count: watch::Receiver<usize>,
+}
+
+impl Log {
+    fn follow(output: impl AsyncRead + Unpin + Send + 'static) -> Self {
+        let lines = Arc::new(Mutex::new(vec![]));
+        let (counter, count) = watch::channel(0);
+        let followed = lines.clone();
+        #[expect(clippy::disallowed_methods, reason = "it ends with the service")]
+        tokio::spawn(async move {
+            let mut output = BufReader::new(output).lines();
+            while let Ok(Some(line)) = output.next_line().await {
+                followed.lock().unwrap().push(line);
+                counter.send_modify(|count| *count += 1);
+            }
+        });
+        Self { lines, count }
+    }
+
+    /// Waits for the first line with `part` in it; none if the log ends without one.
+    async fn line(&self, part: &str) -> Option<String> {
+        let mut count = self.count.clone();
+        loop {
+            let found = self.lines.lock().unwrap().iter().find(|line| line.contains(part)).cloned();
+            if found.is_some() || count.changed().await.is_err() {
+                return found;
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+}

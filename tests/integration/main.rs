@@ -1,0 +1,25 @@
+//! The program from outside: a real Postgres with wal2json, the real binary, real sockets.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+#![expect(unreachable_pub, reason = "the harness is public to the stories")]
+
+mod harness;
+
+mod acknowledgement;
+mod bad_requests;
+mod empty_transactions;
+mod foreign_slot;
+mod idle;
+mod init;
+mod init_blocked;
+mod logical_messages;
+mod login;
+mod long_transaction;
+mod not_ready;
+mod notices;
+mod original;
+mod postgres_restarted;
+mod service_killed;
+mod snapshot_rewritten;
+mod snapshot_rows;
+mod takeover;
+mod without_registry;
