@@ -50,6 +50,11 @@ pub fn room() -> (Sender, Receiver) {
 }
 
 impl Sender {
+    /// Whether there is no room now.
+    pub fn is_full(&self) -> bool {
+        self.queue.capacity() == 0 || self.level.bytes.load(Ordering::Acquire) >= MAX_QUEUED_BYTES
+    }
+
     /// Waits until there is room. The future may be dropped at any time.
     pub async fn reserve(&self) -> Result<Permit<'_>, Closed> {
         let place = self.queue.reserve().await.map_err(|_| Closed)?;
@@ -108,7 +113,7 @@ mod tests {
         let (sender, mut receiver) = room();
         sender.reserve().await.unwrap().send("x".repeat(MAX_QUEUED_BYTES - 1));
         sender.reserve().await.unwrap().send("y".repeat(10));
-        assert!(now(sender.reserve()).is_none(), "there is no room");
+        assert!(now(sender.reserve()).is_none() && sender.is_full(), "there is no room");
         let waiting = async { sender.reserve().await.map(|permit| permit.send(String::from("z"))) };
         let (sent, first) = tokio::join!(waiting, receiver.recv());
         assert_eq!((sent, first.unwrap().len()), (Ok(()), MAX_QUEUED_BYTES - 1));
@@ -120,8 +125,8 @@ mod tests {
         for _ in 0..MAX_QUEUED_MESSAGES {
             now(sender.reserve()).unwrap().unwrap().send(String::new());
         }
-        assert!(now(sender.reserve()).is_none(), "there is no room");
-        assert!(receiver.try_recv().is_some());
+        assert!(now(sender.reserve()).is_none() && sender.is_full(), "there is no room");
+        assert!(receiver.try_recv().is_some() && !sender.is_full());
         assert!(now(sender.reserve()).is_some());
     }
 

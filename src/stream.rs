@@ -139,8 +139,6 @@ pub struct Session {
     reply: Option<StreamError>,
     notices: HashSet<String>,
     reply_requests: usize,
-    /// Frames that were read since the last feedback.
-    reads: usize,
 }
 
 /// What a session is made of.
@@ -189,7 +187,6 @@ impl Session {
             reply: None,
             notices: HashSet::new(),
             reply_requests: 0,
-            reads: 0,
         }
     }
 
@@ -229,14 +226,11 @@ impl Session {
             tokio::select! {
                 biased;
                 reason = self.occupant.stopped() => return Err(reason.into()),
-                _ = feedback.tick() => self.feedback().await?,
+                _ = feedback.tick() => self.feedback(out).await?,
                 frame = client.next(), if self.reply.is_none() => self.client_frames(frame, client).await?,
                 step = next_step(out, &mut self.reply, &mut self.ready, &mut self.source) => match step? {
                     Step::Send(permit, text) => permit.send(text),
-                    Step::Read(permit, frame) => {
-                        self.reads += 1;
-                        self.frame(frame, permit).await?;
-                    }
+                    Step::Read(permit, frame) => self.frame(frame, permit).await?,
                 },
             }
         }
@@ -284,9 +278,9 @@ impl Session {
     }
 
     /// Postgres hears of us, and what owes nothing to anybody is settled, unless somebody may be looking for an acknowledgement.
-    async fn feedback(&mut self) -> Result<(), Ending> {
+    async fn feedback(&mut self, out: &Sender) -> Result<(), Ending> {
         self.keep();
-        if std::mem::take(&mut self.reads) == 0 && self.is_stopping().await {
+        if out.is_full() && self.is_unanswered().await {
             return Err(Ending::PostgresAway(WireError::Ended));
         }
         self.reply_requests = 0;
@@ -295,10 +289,9 @@ impl Session {
         Ok(self.source.confirm(position).await?)
     }
 
-    /// While there is no room, nothing is read, and so a server that stops cannot say so: it is asked.
-    async fn is_stopping(&self) -> bool {
-        let asked = timeout(IMPATIENT_TIMEOUT, self.database.flushed()).await;
-        matches!(asked, Ok(Err(error)) if error.condition() == Some(Condition::Terminated))
+    /// While there is no room, nothing is read, and so a server that stops cannot say so. It takes no other connection either.
+    async fn is_unanswered(&self) -> bool {
+        !matches!(timeout(IMPATIENT_TIMEOUT, self.database.flushed()).await, Ok(Ok(_)))
     }
 
     /// Marks the client's word to be kept where Postgres does not forget it.
