@@ -7,7 +7,7 @@ mod folder;
 mod installation;
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -220,6 +220,11 @@ impl Cluster {
         format!("postgres://{SUPERUSER}@{}:{}/{database}", self.host(), self.port)
     }
 
+    /// Another program of the same installation.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.program.with_file_name(name)
+    }
+
     /// All that the server has logged so far.
     pub fn log(&self) -> Result<String, ClusterError> {
         fs::read(self.log_file()).map(|log| String::from_utf8_lossy(&log).into_owned()).map_err(ClusterError::Folder)
@@ -327,6 +332,8 @@ impl Template {
         initdb.args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions", "--username", SUPERUSER]);
         initdb.arg("-D").arg(folder.path().join("data"));
         run(&mut folder, &mut initdb)?;
+        let mut settings = File::options().append(true).open(folder.path().join("data/postgresql.conf")).map_err(ClusterError::Folder)?;
+        settings.write_all(installation.plugin_settings().as_bytes()).map_err(ClusterError::Folder)?;
         Ok(Self { installation, folder })
     }
 }

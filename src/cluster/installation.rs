@@ -38,6 +38,12 @@ impl Installation {
         self.binaries.join("postgres")
     }
 
+    /// Settings without which this server refuses the plugin: releases since August 2026 have a list of those that they take.
+    pub(super) fn plugin_settings(&self) -> &'static str {
+        let settings = self.ask("postgres", "--describe-config").unwrap_or_default();
+        if settings.contains("output_plugin_libraries") { "output_plugin_libraries = 'pgoutput, test_decoding, wal2json'\n" } else { "" }
+    }
+
     fn choose(folders: impl Iterator<Item = PathBuf>) -> Result<Self, ClusterError> {
         let installations = folders.map(|binaries| Self { binaries }).filter(Self::is_complete);
         let mut first_without_plugin = None;

@@ -147,6 +147,10 @@ fn plugin_fault(error: &ServerError) -> String {
                 "the output plugin wal2json is not installed: {error}. Run, with your version for 15: apt-get install postgresql-15-wal2json"
             )
         }
+        // Releases since August 2026 take only the plugins of a list, which only some roles may see.
+        Condition::Forbidden => format!(
+            "a slot with wal2json cannot be made: {error}. Run, with what the setting has now: ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding, wal2json; SELECT pg_reload_conf();"
+        ),
         _ => format!("a slot with wal2json cannot be made: {error}"),
     }
 }
