@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::name::SlotName;
@@ -54,9 +55,38 @@ pub struct Config {
     /// Port to listen on; 0 takes a free one
     #[arg(long = "serverPort", env = "SERVERPORT", default_value_t = DEFAULT_SERVER_PORT, global = true, value_name = "PORT")]
     pub server_port: u16,
+    /// How long things may be.
+    #[command(flatten)]
+    pub limits: Limits,
     /// What to log: error, warn, info, debug, trace, or by module [default: info; with a command: warn]
     #[arg(long = "log", env = "RUST_LOG", global = true, value_name = "FILTER")]
     pub log: Option<String>,
+}
+
+/// How long things may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub struct Limits {
+    /// Longest message of a transaction, in bytes; a longer one comes in several, cut between changes
+    #[arg(long = "maxMessageBytes", env = "MAX_MESSAGE_BYTES", default_value_t = 16 * MEBIBYTE, global = true, value_name = "BYTES",
+          value_parser = up_to(512 * MEBIBYTE))]
+    pub max_message_bytes: usize,
+    /// Longest change of one row, in bytes; at a longer one the stream closes with 1011
+    #[arg(long = "maxRowBytes", env = "MAX_ROW_BYTES", default_value_t = 256 * MEBIBYTE, global = true, value_name = "BYTES",
+          value_parser = up_to(1_000 * MEBIBYTE))]
+    pub max_row_bytes: usize,
+}
+
+impl Limits {
+    /// The longest text that is taken from wal2json: a whole transaction, or a single change.
+    pub fn max_bytes(&self, is_whole: bool) -> usize {
+        if is_whole { self.max_message_bytes } else { self.max_row_bytes }
+    }
+}
+
+const MEBIBYTE: usize = 1024 * 1024;
+
+fn up_to(limit: usize) -> impl clap::builder::TypedValueParser<Value = usize> {
+    RangedU64ValueParser::new().range(1..=limit as u64)
 }
 
 impl Cli {
@@ -194,8 +224,8 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// The longest frame of a client; a longer one closes with 1009. An acknowledgement has some thirty bytes.
 pub const MAX_CLIENT_FRAME_BYTES: usize = 64 * 1024;
 
-/// A transaction whose message would be longer comes in several, cut between changes.
-pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+/// Once nothing came from Postgres for so long, transactions are read whole again that had to be read in chunks.
+pub const SHIFT_UP_AFTER: Duration = Duration::from_secs(30);
 
 /// Text that may wait for a slow client, beside the message that passes this limit; then reading from Postgres stops.
 pub const MAX_QUEUED_BYTES: usize = 1024 * 1024;
@@ -205,6 +235,12 @@ pub const MAX_QUEUED_MESSAGES: usize = 1024;
 
 /// Commit positions remembered until they are acknowledged.
 pub const MAX_UNACKED_POSITIONS: usize = 262_144;
+
+/// How long a slot may outlive the process that streamed it when somebody drops it.
+pub const DROP_PATIENCE: Duration = Duration::from_millis(500);
+
+/// How often to look whether it has gone.
+pub const DROP_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The longest time between two status updates to Postgres; a third of `wal_sender_timeout` where that is shorter.
 pub const STATUS_INTERVAL: Duration = Duration::from_secs(10);

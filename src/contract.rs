@@ -1,6 +1,8 @@
 //! What comes from outside is checked against the JSON Schemas in `schemas/`, the very files that are published, and becomes a typed
 //! message only then.
 
+pub mod subscription;
+
 use std::sync::LazyLock;
 
 use jsonschema::Validator;

@@ -14,8 +14,9 @@ use warp::reply::{Reply, Response};
 use warp::ws::Ws;
 
 use crate::config::{BODY_TIMEOUT, MAX_BODY_BYTES};
+use crate::contract::subscription::Subscription;
 use crate::contract::{self, Invalid};
-use crate::message::{InitResponse, SnapshotDataRequest, StreamQuery};
+use crate::message::{InitResponse, SnapshotDataRequest};
 use crate::name::{SlotName, TableName};
 use crate::sidecar::{Rows, Sidecar};
 use problem::Refusal;
@@ -85,10 +86,9 @@ async fn stream(sidecar: Arc<Sidecar>, query: Vec<(String, String)>, websocket: 
 }
 
 async fn open_stream(sidecar: Arc<Sidecar>, query: Vec<(String, String)>, websocket: Option<Ws>) -> Result<Response, Refusal> {
-    let query: StreamQuery = contract::read_query(query)?;
-    let slot = parse::<SlotName>("/slotName", &query.slot_name)?;
+    let subscription = Subscription::read(query)?;
     let websocket = websocket.ok_or(Refusal::NoWebsocket)?;
-    let session = sidecar.open_stream(slot, query.empty_transactions).await?;
+    let session = sidecar.open_stream(subscription).await?;
     Ok(socket::upgrade(websocket, session, sidecar))
 }
 

@@ -13,8 +13,9 @@ pub mod lsn;
 pub mod name;
 pub mod row;
 
-// Floor 1: what is set, and what is said.
+// Floor 1: what is set, what is meant, and what is said.
 pub mod config;
+pub mod filter;
 pub mod message;
 
 // Floor 2: what may be confirmed, who may be connected, how much may wait, what wal2json writes.
@@ -23,8 +24,9 @@ pub mod room;
 pub mod seat;
 pub mod wal2json;
 
-// Floor 3: requests become typed messages, and SQL.
+// Floor 3: requests become typed messages, and SQL; what wal2json writes becomes what the client asked for.
 pub mod contract;
+pub mod format;
 pub mod query;
 
 // Floor 4: the doors to Postgres.

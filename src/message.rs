@@ -5,6 +5,27 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The pattern of a list: commas between items, and spaces round them.
+macro_rules! list {
+    ($item:expr) => {
+        concat!("^ *", $item, "( *, *", $item, ")* *$")
+    };
+}
+
+/// The pattern of an identifier: to Postgres, whatever is not ASCII is a letter.
+macro_rules! identifier {
+    () => {
+        r#"([A-Za-z_]|[^\u0000-\u007f])([A-Za-z0-9_$]|[^\u0000-\u007f])*|"([^"\u0000]|"")+""#
+    };
+}
+
+/// The pattern of a list of tables.
+macro_rules! table_list {
+    () => {
+        list!(concat!("(", identifier!(), r")(\.(", identifier!(), r"|\*))?"))
+    };
+}
+
 /// The answer to `/v1/init`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -82,16 +103,139 @@ pub struct Acknowledgement {
 }
 
 /// The query of `/v1/lr/stream`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(example = StreamQuery { slot_name: String::from("delta_face56"), empty_transactions: false })]
+#[schemars(example = StreamQuery::example())]
 pub struct StreamQuery {
     /// The stream to follow: its slot.
     #[schemars(regex(pattern = r"^[a-z0-9_]{1,63}$"))]
     pub slot_name: String,
+    /// What a message is like.
+    #[serde(default)]
+    pub format: StreamFormat,
+    /// The only tables to tell of: `table` (in `public`), `schema.table`, `schema.*`, as in SQL, with commas between; with all partitions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", regex(pattern = table_list!()))]
+    pub tables: Option<String>,
+    /// Tables not to tell of, in the same way, whatever `tables` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", regex(pattern = table_list!()))]
+    pub exclude_tables: Option<String>,
+    /// The only actions to send, with commas between them; without it: all. Format 1 has no `truncate`: alone, it is refused there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", regex(pattern = list!("(insert|update|delete|truncate)")))]
+    pub actions: Option<String>,
+    /// Whether to send messages of `pg_logical_emit_message`; without it: yes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub messages: Option<bool>,
     /// Whether to send transactions without a change for the client, as `"change":[]`. Each is then to be acknowledged like any other.
     #[serde(default)]
     pub empty_transactions: bool,
+    /// How to write numbers; without it: as JSON numbers, with every digit. Only with `format=events`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "NumberForm")]
+    pub numbers: Option<NumberForm>,
+    /// wal2json: whether to say the transaction's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub include_xids: Option<bool>,
+    /// wal2json: whether to say when the transaction was committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub include_timestamp: Option<bool>,
+    /// wal2json: whether to say a table's schema; without it: yes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub include_schemas: Option<bool>,
+    /// wal2json: whether to say the columns' types; without it: yes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub include_types: Option<bool>,
+    /// wal2json: whether to say the OIDs of the columns' types.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub include_type_oids: Option<bool>,
+    /// wal2json: whether types have their modifiers, as in `numeric(5,2)`; without it: yes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub include_typmod: Option<bool>,
+    /// wal2json: whether to say the type that a domain is over, instead of the domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub include_domain_data_type: Option<bool>,
+    /// wal2json: whether to say the columns' numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub include_column_positions: Option<bool>,
+    /// wal2json: whether to say the replication origin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub include_origin: Option<bool>,
+    /// wal2json: whether to say which columns are `NOT NULL`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub include_not_null: Option<bool>,
+    /// wal2json: whether to say the columns' defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub include_default: Option<bool>,
+    /// wal2json: whether to say the primary key's columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub include_pk: Option<bool>,
+    /// wal2json: numbers of replication origins whose transactions not to send, with commas between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", regex(pattern = list!("[1-9][0-9]{0,4}")))]
+    pub filter_origins: Option<String>,
+    /// wal2json: prefixes of messages not to send, with commas between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", regex(pattern = list!(r"[^\u0000\u0009-\u000d ,\\]+")))]
+    pub filter_msg_prefixes: Option<String>,
+    /// wal2json: the only prefixes of messages to send, with commas between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", regex(pattern = list!(r"[^\u0000\u0009-\u000d ,\\]+")))]
+    pub add_msg_prefixes: Option<String>,
+    /// wal2json, since 2.6: whether to write numbers as strings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub numeric_data_types_as_string: Option<bool>,
+}
+
+impl StreamQuery {
+    fn example() -> Self {
+        Self {
+            slot_name: String::from("delta_face56"),
+            tables: Some(String::from(r#"orders, shop.*, shop."Line Items""#)),
+            actions: Some(String::from("insert,update")),
+            ..Self::default()
+        }
+    }
+}
+
+/// What a message of a stream is like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum StreamFormat {
+    /// One transaction, as wal2json's format 1 has it.
+    #[default]
+    #[serde(rename = "wal2json-v1")]
+    Wal2jsonV1,
+    /// One record, as wal2json's format 2 has it.
+    #[serde(rename = "wal2json-v2")]
+    Wal2jsonV2,
+    /// One transaction, or a part of a large one, with rows as objects.
+    #[serde(rename = "events")]
+    Events,
+}
+
+/// How numbers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub enum NumberForm {
+    /// As strings.
+    String,
 }
 
 /// A request that was not fulfilled, as RFC 9457 has it, with the `error` that clients of the original look for.

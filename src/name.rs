@@ -124,8 +124,8 @@ pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Reads one SQL identifier off the front: quoted and kept, or bare and folded to lower case.
-fn identifier(text: &str) -> Option<(String, &str)> {
+/// Reads one SQL identifier off the front: quoted and kept, or bare and folded to lower case. Returns what follows it, too.
+pub fn identifier(text: &str) -> Option<(String, &str)> {
     let (name, rest) = match text.strip_prefix('"') {
         Some(quoted) => unquote(quoted)?,
         None => bare(text),
@@ -147,8 +147,9 @@ fn unquote(text: &str) -> Option<(String, &str)> {
 }
 
 fn bare(text: &str) -> (String, &str) {
-    let starts = |first: char| first.is_alphabetic() || first == '_';
-    let continues = |next: char| next.is_alphanumeric() || next == '_' || next == '$';
+    // To Postgres, whatever is not ASCII is a letter.
+    let starts = |first: char| first.is_ascii_alphabetic() || first == '_' || !first.is_ascii();
+    let continues = |next: char| starts(next) || next.is_ascii_digit() || next == '$';
     let end = if text.starts_with(starts) { text.find(|next| !continues(next)).unwrap_or(text.len()) } else { 0 };
     let (name, rest) = text.split_at(end);
     // Only ASCII is folded, as Postgres does in a UTF-8 database.
@@ -174,6 +175,7 @@ mod tests {
         assert_eq!(table("Shop.Orders"), pair("shop", "orders"));
         assert_eq!(table(r#""Shop"."Order ""x"" .;""#), pair("Shop", r#"Order "x" .;"#));
         assert_eq!(table("größe"), pair("public", "größe"));
+        assert_eq!(table("😀€.ÄA$1"), pair("😀€", "Äa$1"));
         for text in ["", ".", "a.", ".a", "a.b.c", "a b", "a;", "1a", "\"a", "\"\"", "a,b", "a--", "a\0", "\"a\0\"", &"x".repeat(64)] {
             assert_eq!(table(text), None, "{text:?}");
         }

@@ -70,10 +70,20 @@ impl Progress {
         Self { passed: position, unacknowledged: VecDeque::new(), claimed: None, acknowledged: position, confirmed: Lsn::ZERO }
     }
 
+    /// How far the wire is, between two records: where to take it up again.
+    pub fn passed(&self) -> Lsn {
+        self.passed
+    }
+
+    /// Whether the client said to have a transaction that is on its way.
+    pub fn is_claimed(&self, commit_end: Lsn) -> bool {
+        self.claimed.is_some_and(|claim| commit_end <= claim)
+    }
+
     /// A transaction with something for the client came over the wire.
     pub fn transaction(&mut self, commit_end: Lsn) -> Result<Verdict, Backwards> {
         self.check_order(commit_end)?;
-        if self.claimed.is_some_and(|claim| commit_end <= claim) {
+        if self.is_claimed(commit_end) {
             self.pass(commit_end);
             return Ok(Verdict::Skip);
         }

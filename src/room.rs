@@ -1,7 +1,8 @@
 //! The queue between Postgres and a client: bounded in messages and in bytes.
 //!
 //! Room is reserved before anything is read, so that what was read always has a place. One message may pass the limit in bytes, however
-//! long it is; the next one waits until the client has taken enough.
+//! long it is; the next one waits until the client has taken enough. A message counts until it is written, and not just until it is taken out:
+//! whoever writes has it in memory twice.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,6 +23,8 @@ pub struct Sender {
 pub struct Receiver {
     queue: mpsc::Receiver<String>,
     level: Arc<Level>,
+    /// The lengths of the last two messages that were taken out: the one before the last may still be on its way, those before that are not.
+    taken: [usize; 2],
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +49,7 @@ pub struct Closed;
 pub fn room() -> (Sender, Receiver) {
     let (sender, receiver) = mpsc::channel(MAX_QUEUED_MESSAGES);
     let level = Arc::new(Level::default());
-    (Sender { queue: sender, level: level.clone() }, Receiver { queue: receiver, level })
+    (Sender { queue: sender, level: level.clone() }, Receiver { queue: receiver, level, taken: [0; 2] })
 }
 
 impl Sender {
@@ -89,12 +92,24 @@ impl Receiver {
         Some(self.taken(text))
     }
 
-    fn taken(&self, text: String) -> String {
-        let before = self.level.bytes.fetch_sub(text.len(), Ordering::AcqRel);
-        if before >= MAX_QUEUED_BYTES && before - text.len() < MAX_QUEUED_BYTES {
+    /// All that was taken out is written.
+    pub fn written(&mut self) {
+        let taken = std::mem::take(&mut self.taken);
+        self.release(taken.into_iter().sum());
+    }
+
+    fn taken(&mut self, text: String) -> String {
+        let [before, last] = self.taken;
+        self.taken = [last, text.len()];
+        self.release(before);
+        text
+    }
+
+    fn release(&self, bytes: usize) {
+        let before = self.level.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        if before >= MAX_QUEUED_BYTES && before - bytes < MAX_QUEUED_BYTES {
             self.level.fallen.notify_one();
         }
-        text
     }
 }
 
@@ -115,8 +130,21 @@ mod tests {
         sender.reserve().await.unwrap().send("y".repeat(10));
         assert!(now(sender.reserve()).is_none() && sender.is_full(), "there is no room");
         let waiting = async { sender.reserve().await.map(|permit| permit.send(String::from("z"))) };
-        let (sent, first) = tokio::join!(waiting, receiver.recv());
+        let first = receiver.recv().await;
+        assert!(sender.is_full(), "taken, but not written");
+        let writing = async { receiver.written() };
+        let (sent, ()) = tokio::join!(waiting, writing);
         assert_eq!((sent, first.unwrap().len()), (Ok(()), MAX_QUEUED_BYTES - 1));
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_before_the_last_two_is_written() {
+        let (sender, mut receiver) = room();
+        for _ in 0..3 {
+            now(sender.reserve()).unwrap().unwrap().send("x".repeat(MAX_QUEUED_BYTES / 3 + 1));
+        }
+        assert!(receiver.try_recv().is_some() && receiver.try_recv().is_some() && sender.is_full());
+        assert!(receiver.try_recv().is_some() && !sender.is_full());
     }
 
     #[tokio::test]

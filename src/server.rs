@@ -62,7 +62,7 @@ async fn start(config: &Config) -> Result<Arc<Sidecar>, Error> {
     tracing::info!(postgres = ?config.postgres, system = system.identifier, timeline = system.timeline, "connected");
     let database = Database::new(&config.postgres);
     let registry = registry(config, &database).await?;
-    let sidecar = Sidecar::new(config.postgres.clone(), database, registry);
+    let sidecar = Sidecar::new(config.postgres.clone(), config.limits, database, registry);
     if let Err(error) = sidecar.clear_leftovers().await {
         tracing::warn!(%error, "what a former instance left unfinished is not removed yet");
     }

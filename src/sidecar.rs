@@ -12,9 +12,13 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{CLOSE_TIMEOUT, IMPATIENT_TIMEOUT, INIT_QUEUE_TIMEOUT, MAX_ENDED_STREAMS, PostgresConfig, SLOT_RELEASE_TIMEOUT};
+use crate::config::{
+    CLOSE_TIMEOUT, IMPATIENT_TIMEOUT, INIT_QUEUE_TIMEOUT, Limits, MAX_ENDED_STREAMS, PostgresConfig, SLOT_RELEASE_TIMEOUT,
+};
+use crate::contract::subscription::Subscription;
+use crate::format::{Admission, Events, Format, Records, Transactions};
 use crate::lsn::Lsn;
-use crate::message::SnapshotDataRequest;
+use crate::message::{SnapshotDataRequest, StreamFormat};
 use crate::name::{SlotName, TableName};
 use crate::postgres::replication::{Replication, identify};
 use crate::postgres::server_error::Condition;
@@ -26,8 +30,8 @@ use crate::registry::{Ownership, Registry};
 use crate::seat::{Occupant, Reason, Seats, ShuttingDown};
 use crate::slot::{self, CreateError, ReleaseError};
 use crate::snapshot::{self, Page, Pieces, SnapshotError, Snapshots};
-use crate::stream::{Parts, Session};
-use crate::wal2json;
+use crate::stream::{Parts, Route, Session};
+use crate::wal2json::options::PluginOptions;
 
 pub use error::{InitError, NoStream, OpenError, ReadError};
 
@@ -41,6 +45,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Sidecar {
     config: PostgresConfig,
+    limits: Limits,
     database: Database,
     registry: Arc<Registry>,
     snapshots: Snapshots,
@@ -73,9 +78,10 @@ pub struct Rows {
 
 impl Sidecar {
     /// The service, and its task that keeps acknowledged positions.
-    pub fn new(config: PostgresConfig, database: Database, registry: Registry) -> Arc<Self> {
+    pub fn new(config: PostgresConfig, limits: Limits, database: Database, registry: Registry) -> Arc<Self> {
         let sidecar = Arc::new(Self {
             config,
+            limits,
             database,
             registry: Arc::new(registry),
             snapshots: Snapshots::default(),
@@ -223,22 +229,36 @@ impl Sidecar {
     /// Opens a stream: all that can be refused is refused here. Whoever has the stream leaves first.
     ///
     /// Runs to its end even if whoever asked goes away, so that the stream is given back to whom it was taken from.
-    pub async fn open_stream(self: &Arc<Self>, slot: SlotName, empty_transactions: bool) -> Result<Session, OpenError> {
+    pub async fn open_stream(self: &Arc<Self>, subscription: Subscription) -> Result<Session, OpenError> {
         let sidecar = Arc::clone(self);
         let opened = self.tasks.spawn(async move {
+            let slot = subscription.slot.clone();
             sidecar.usable_slot(&slot).await?;
+            let format = format(&subscription, sidecar.limits);
+            let mut options = subscription.options;
+            if subscription.filter.names_tables() {
+                // What the catalogue says of a table counts once it has seen the transaction.
+                options.switches.include_xids = Some(true);
+            }
             let deadline = Instant::now() + SLOT_RELEASE_TIMEOUT;
             let mut occupant = sidecar.seats.take(&slot, deadline).await?;
-            let (source, ownership, acknowledged, position) = sidecar.take_slot(&slot, deadline, &mut occupant).await?;
-            let (database, registry) = (sidecar.database.clone(), sidecar.registry.clone());
-            let kept = acknowledged.unwrap_or_default();
-            Ok(Session::new(Parts { slot, database, registry, ownership, occupant, source, position, kept, empty_transactions }))
+            let (source, ownership, acknowledged, position) = sidecar.take_slot(&slot, &options, deadline, &mut occupant).await?;
+            let (config, database, registry) = (sidecar.config.clone(), sidecar.database.clone(), sidecar.registry.clone());
+            let route = Route { config, database, registry, slot, ownership };
+            let (kept, limits) = (acknowledged.unwrap_or_default(), sidecar.limits);
+            Ok(Session::new(Parts { route, occupant, source, position, kept, format, options, limits }))
         });
         opened.await.unwrap_or(Err(OpenError::BrokenOff))
     }
 
     /// Takes a slot from whoever has it, and starts to stream it; gives it back if that fails, or if a newer connection comes in between.
-    async fn take_slot(&self, slot: &SlotName, deadline: Instant, occupant: &mut Occupant) -> Result<Source, OpenError> {
+    async fn take_slot(
+        &self,
+        slot: &SlotName,
+        options: &PluginOptions,
+        deadline: Instant,
+        occupant: &mut Occupant,
+    ) -> Result<Source, OpenError> {
         loop {
             let mut wire = Wire::connect(&self.config, &format!("pgdeltastream {slot}"), &[]).await?;
             let system = identify(&mut wire).await?;
@@ -246,7 +266,7 @@ impl Sidecar {
             let taken = self.registry.take(slot, &system).await?;
             let (ownership, acknowledged) = taken.ok_or_else(|| NoStream::Gone(slot.clone()))?;
             let started = tokio::select! {
-                started = self.start(wire, slot, acknowledged, deadline) => started,
+                started = self.start(wire, slot, options, acknowledged, deadline) => started,
                 reason = occupant.stopped() => Err(OpenError::Superseded(reason)),
             };
             let error = match started {
@@ -268,6 +288,7 @@ impl Sidecar {
         &self,
         wire: Wire,
         slot: &SlotName,
+        options: &PluginOptions,
         acknowledged: Option<Lsn>,
         deadline: Instant,
     ) -> Result<(Replication, Lsn), OpenError> {
@@ -278,7 +299,9 @@ impl Sidecar {
         slot::release(&self.database, slot, deadline).await?;
         let confirmed = self.usable_slot(slot).await?.confirmed_flush.unwrap_or_default();
         let position = acknowledged.unwrap_or_default().max(confirmed);
-        let source = Replication::start(wire, slot, position, &wal2json::OPTIONS).await.map_err(|error| match error {
+        let max_bytes = self.limits.max_bytes(options.is_whole());
+        let source = Replication::start(wire, slot, position, options, max_bytes).await.map_err(|error| match error {
+            WireError::Server(error) if error.condition() == Condition::InvalidValue => OpenError::Unsupported(error),
             WireError::Server(error) if error.condition() == Condition::NotInState => OpenError::Lost(slot.clone()),
             WireError::Server(error) if error.condition() == Condition::NoSuchObject => NoStream::Gone(slot.clone()).into(),
             error => error.into(),
@@ -345,5 +368,17 @@ impl Sidecar {
         }
         let _ = timeout(CLOSE_TIMEOUT, self.snapshots.release_all()).await;
         let _ = timeout(CLOSE_TIMEOUT, self.database.close()).await;
+    }
+}
+
+/// What the client asked for, made of what wal2json writes.
+fn format(subscription: &Subscription, limits: Limits) -> Format {
+    let include_xids = subscription.options.switches.include_xids == Some(true);
+    let admission = Admission::of(&subscription.filter, include_xids);
+    let (limit, empty_transactions) = (limits.max_message_bytes, subscription.empty_transactions);
+    match subscription.format {
+        StreamFormat::Wal2jsonV1 => Format::Transactions(Transactions::new(limit, empty_transactions, admission)),
+        StreamFormat::Wal2jsonV2 => Format::Records(Records::new(empty_transactions, admission)),
+        StreamFormat::Events => Format::Events(Box::new(Events::new(limit, empty_transactions, subscription.numbers, admission))),
     }
 }

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 /// Which floor a module is on. A module in a folder is on its folder's floor, and may import its siblings.
 const FLOORS: [(usize, &[&str]); 9] = [
     (0, &["lsn", "name", "row"]),
-    (1, &["config", "message"]),
+    (1, &["config", "filter", "message"]),
     (2, &["progress", "room", "seat", "wal2json"]),
-    (3, &["contract", "query"]),
+    (3, &["contract", "format", "query"]),
     (4, &["postgres"]),
     (5, &["registry"]),
     (6, &["slot", "snapshot", "stream"]),

@@ -5,7 +5,8 @@ use warp::reply::{Reply, Response};
 
 use crate::config::{BODY_TIMEOUT, MAX_BODY_BYTES};
 use crate::contract::Invalid;
-use crate::message::{Blocker, Problem};
+use crate::contract::subscription::Rejected;
+use crate::message::{Blocker, Fault, Problem};
 use crate::postgres::server_error::Condition;
 use crate::postgres::service::QueryError;
 use crate::postgres::wire::WireError;
@@ -19,6 +20,8 @@ use crate::snapshot::SnapshotError;
 pub(super) enum Refusal {
     #[error("invalid request: {0}")]
     Invalid(#[from] Invalid),
+    #[error("{0}")]
+    NoSuchTable(Invalid),
     #[error("there is nothing at {0}: see the README for what there is")]
     NoRoute(String),
     #[error("{0} is not possible here, only {allowed}", allowed = .1.iter().map(Method::as_str).collect::<Vec<_>>().join(", "))]
@@ -39,6 +42,15 @@ pub(super) enum Refusal {
     Open(#[from] OpenError),
 }
 
+impl From<Rejected> for Refusal {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::Invalid(invalid) => Self::Invalid(invalid),
+            Rejected::NoSuchTable(invalid) => Self::NoSuchTable(invalid),
+        }
+    }
+}
+
 type Verdict = (StatusCode, &'static str);
 
 const GONE: Verdict = (StatusCode::GONE, "snapshot_gone");
@@ -49,6 +61,7 @@ impl Refusal {
     fn verdict(&self) -> Verdict {
         match self {
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid_request"),
+            Self::NoSuchTable(_) => (StatusCode::NOT_FOUND, "no_such_table"),
             Self::NoRoute(_) => (StatusCode::NOT_FOUND, "not_found"),
             Self::Method(..) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::Malformed => (StatusCode::BAD_REQUEST, "malformed_request"),
@@ -68,9 +81,17 @@ impl Refusal {
             Self::Open(OpenError::Superseded(Reason::Stopping)) => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
             Self::Open(OpenError::Superseded(Reason::SlotGone)) => (StatusCode::GONE, "stream_gone"),
             Self::Open(OpenError::BeingMade(_) | OpenError::Superseded(Reason::Replaced)) => (StatusCode::CONFLICT, "slot_in_use"),
+            Self::Open(OpenError::Unsupported(_)) => (StatusCode::BAD_REQUEST, "unsupported_option"),
             Self::Open(OpenError::Lost(_)) => (StatusCode::GONE, "slot_lost"),
             Self::Open(OpenError::Ahead { .. }) => (StatusCode::GONE, "position_ahead"),
             Self::Open(OpenError::Wire(error)) => wire(error),
+        }
+    }
+
+    fn faults(&self) -> &[Fault] {
+        match self {
+            Self::Invalid(invalid) | Self::NoSuchTable(invalid) => &invalid.faults,
+            _ => &[],
         }
     }
 
@@ -137,7 +158,12 @@ fn wire(error: &WireError) -> Verdict {
             _ => FAULT,
         },
         WireError::UnknownMethod(_) | WireError::NoPassword => AWAY,
-        WireError::Broken(_) | WireError::Dial(_) | WireError::Tls(_) | WireError::Timeout(_) | WireError::Ended => AWAY,
+        WireError::TooLong { .. }
+        | WireError::Broken(_)
+        | WireError::Dial(_)
+        | WireError::Tls(_)
+        | WireError::Timeout(_)
+        | WireError::Ended => AWAY,
     }
 }
 
@@ -156,7 +182,7 @@ impl Reply for Refusal {
             code: code.to_owned(),
             error: text,
             blocker: self.blocker().cloned(),
-            errors: if let Self::Invalid(invalid) = &self { invalid.faults.clone() } else { vec![] },
+            errors: self.faults().to_vec(),
         };
         let mut response = warp::reply::with_status(warp::reply::json(&problem), status).into_response();
         let headers = response.headers_mut();

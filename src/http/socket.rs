@@ -106,6 +106,7 @@ async fn pump(sink: &mut Sink, mut queue: Receiver) -> Result<(), Stuck> {
                     sink.feed(Message::text(text)).await.map_err(|_| Stuck)?;
                 }
                 sink.flush().await.map_err(|_| Stuck)?;
+                queue.written();
             }
             _ = ping.tick() => sink.send(Message::ping("")).await.map_err(|_| Stuck)?,
         }
@@ -138,7 +139,7 @@ mod tests {
     use crate::postgres::wire::WireError;
 
     fn code(sqlstate: &str) -> u16 {
-        let error = ServerError { sqlstate: sqlstate.to_owned(), message: "ä".repeat(100) };
+        let error = ServerError { sqlstate: sqlstate.to_owned(), message: "ä".repeat(100), by_plugin: false };
         let (code, reason) = close_of(&Ending::from(WireError::Server(error)));
         assert!(reason.len() <= 123, "{reason}");
         code

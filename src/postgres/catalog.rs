@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use sqlx::PgConnection;
 use sqlx::postgres::types::Oid;
-use sqlx::{PgConnection, Row};
 
 use super::service::{Database, QueryError, short};
+use super::types::{encoding_of, encodings};
 use crate::name::TableName;
 use crate::query::{Table, TableColumn};
-use crate::row::Encoding;
 
 /// What a table's rows depend on: where they lie, what the columns are, and what a view makes of them. Each fact with its relation.
 pub type Facts = BTreeSet<(u32, String)>;
@@ -19,16 +19,9 @@ SELECT c.oid, c.relkind IN ('r', 'p', 'm'), c.relkind <> 'p' AND EXISTS (SELECT 
 WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
   AND left(n.nspname, 3) <> 'pg_' AND n.nspname NOT IN ('information_schema', 'pgdeltastream')";
 
-/// Each column with its type, and below it what a domain is over and what an array is of.
+/// Each column with its type.
 const COLUMNS: &str = "
-WITH RECURSIVE step AS (
-    SELECT a.attnum, a.attname, 0 AS depth, a.atttypid AS type
-    FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
-  UNION ALL
-    SELECT s.attnum, s.attname, s.depth + 1, CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.typelem END
-    FROM step s JOIN pg_type t ON t.oid = s.type WHERE t.typtype = 'd' OR t.typoutput = 'array_out'::regproc)
-SELECT s.attname::text, t.oid, t.typtype = 'd', t.typtype <> 'd' AND t.typoutput = 'array_out'::regproc, ascii(t.typdelim::text)
-FROM step s JOIN pg_type t ON t.oid = s.type ORDER BY s.attnum, s.depth";
+SELECT a.attname::text, a.atttypid FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
 
 /// The primary key, else the first unique index whose columns are never null.
 const KEY: &str = "
@@ -67,10 +60,12 @@ pub(super) async fn table(connection: &mut PgConnection, name: &TableName) -> Re
     let find = sqlx::query_as(FIND).bind(&name.schema).bind(&name.table);
     let found: Option<(Oid, bool, bool)> = short(find.fetch_optional(&mut *connection)).await?;
     let Some((Oid(oid), has_places, has_heirs)) = found else { return Ok(None) };
-    let columns = short(sqlx::query(COLUMNS).bind(Oid(oid)).fetch_all(&mut *connection)).await?;
+    let columns: Vec<(String, Oid)> = short(sqlx::query_as(COLUMNS).bind(Oid(oid)).fetch_all(&mut *connection)).await?;
+    let types = encodings(connection, columns.iter().map(|(_, Oid(oid))| *oid)).await?;
+    let columns = columns.into_iter().map(|(name, Oid(oid))| TableColumn { name, encoding: encoding_of(&types, oid) }).collect();
     let key: Vec<String> = short(sqlx::query_scalar(KEY).bind(Oid(oid)).fetch_all(connection)).await?;
     let is_unique = !key.is_empty() && !has_heirs;
-    Ok(Some(Table { oid, name: name.clone(), columns: columns_of(&columns)?, key, by_place: has_places && !is_unique }))
+    Ok(Some(Table { oid, name: name.clone(), columns, key, by_place: has_places && !is_unique }))
 }
 
 /// The facts of a table, as the connection's snapshot has them.
@@ -95,25 +90,4 @@ impl Database {
         let named: Option<Oid> = short(named.fetch_one(&mut *connection)).await?;
         Ok((facts(&mut connection, table.oid).await?, named.map(|oid| oid.0)))
     }
-}
-
-/// Rows of [`COLUMNS`] to columns: those of one column follow each other, from the outside in.
-fn columns_of(rows: &[sqlx::postgres::PgRow]) -> Result<Vec<TableColumn>, QueryError> {
-    let mut columns = vec![];
-    for row in rows.iter().rev() {
-        let name: String = row.try_get(0)?;
-        let (Oid(oid), is_domain, is_array): (Oid, bool, bool) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
-        let delimiter: i32 = row.try_get(4)?;
-        let inner: Option<TableColumn> = if is_domain || is_array { columns.pop() } else { None };
-        let encoding = match inner {
-            Some(inner) if is_array => {
-                Encoding::Array { element: Box::new(inner.encoding), delimiter: u8::try_from(delimiter).unwrap_or(b',') }
-            }
-            Some(inner) => inner.encoding,
-            None => Encoding::of_scalar(oid),
-        };
-        columns.push(TableColumn { name, encoding });
-    }
-    columns.reverse();
-    Ok(columns)
 }

@@ -15,6 +15,13 @@ use super::wire::{Wire, WireError, server_error};
 use crate::config::{STATEMENT_TIMEOUT, STATUS_INTERVAL};
 use crate::lsn::Lsn;
 use crate::name::{SlotName, quoted};
+use crate::wal2json::options::PluginOptions;
+
+/// Errors, warnings and keepalives must get through, however short the texts are to be.
+const MIN_MESSAGE_BYTES: usize = 64 * 1024;
+
+/// What stands before each text.
+const FRAME_BYTES: usize = 25;
 
 /// A slot that is being streamed.
 pub struct Replication {
@@ -25,8 +32,13 @@ pub struct Replication {
 /// One thing that came over the wire.
 #[derive(Debug)]
 pub enum Frame {
-    /// What the output plugin wrote, byte for byte.
-    Data(Vec<u8>),
+    /// What the output plugin wrote.
+    Data {
+        /// Byte for byte.
+        text: Vec<u8>,
+        /// Where it stands in the WAL. Of use only for what belongs to no transaction.
+        position: Lsn,
+    },
     /// The server has sent everything up to here.
     Keepalive {
         /// How far the server is.
@@ -72,13 +84,26 @@ pub async fn create_slot(wire: &mut Wire, slot: &SlotName, limit: Duration) -> R
 }
 
 impl Replication {
-    /// Starts to stream a slot: the transactions that were committed after `position`.
-    pub async fn start(mut wire: Wire, slot: &SlotName, position: Lsn, options: &[(&str, &str)]) -> Result<Self, WireError> {
+    /// Starts to stream a slot: the transactions that were committed after `position`, in texts of at most `max_bytes`.
+    pub async fn start(
+        mut wire: Wire,
+        slot: &SlotName,
+        position: Lsn,
+        options: &PluginOptions,
+        max_bytes: usize,
+    ) -> Result<Self, WireError> {
         let status_interval = status_interval(&mut wire).await?;
-        let options: Vec<String> = options.iter().map(|(name, value)| format!("\"{name}\" '{}'", value.replace('\'', "''"))).collect();
+        let options: Vec<String> =
+            options.render().iter().map(|(name, value)| format!("\"{name}\" '{}'", value.replace('\'', "''"))).collect();
         let command = format!("START_REPLICATION SLOT {} LOGICAL {position} ({})", quoted(slot.as_str()), options.join(", "));
         timeout(STATEMENT_TIMEOUT, start(&mut wire, &command)).await.map_err(|_| WireError::Timeout(STATEMENT_TIMEOUT))??;
+        wire.limit_messages(max_bytes.max(MIN_MESSAGE_BYTES) + FRAME_BYTES);
         Ok(Self { wire, status_interval })
+    }
+
+    /// The server's process at the other end.
+    pub fn pid(&self) -> i32 {
+        self.wire.pid()
     }
 
     /// How often the server wants to hear of us, at least.
@@ -158,7 +183,7 @@ fn setting_to_duration(shown: &str) -> Option<Duration> {
 
 fn frame(data: ReplicationCopyData) -> Frame {
     match data {
-        ReplicationCopyData::XLogData { data, .. } => Frame::Data(data.into()),
+        ReplicationCopyData::XLogData { wal_start, data, .. } => Frame::Data { text: data.into(), position: wal_start.0.into() },
         ReplicationCopyData::KeepAlive { wal_end, reply_requested, .. } => Frame::Keepalive { wal_end: wal_end.0.into(), reply_requested },
     }
 }

@@ -9,6 +9,8 @@ pub struct ServerError {
     pub sqlstate: String,
     /// The primary message.
     pub message: String,
+    /// Whether wal2json raised it.
+    pub by_plugin: bool,
 }
 
 impl ServerError {
@@ -16,12 +18,15 @@ impl ServerError {
     /// functions.
     pub(super) fn new(sqlstate: String, message: String) -> Self {
         let quotes_data = sqlstate != "22023" && ["22", "23", "P0"].iter().any(|class| sqlstate.starts_with(class));
-        Self { sqlstate, message: if quotes_data { String::from("an error in the data") } else { message } }
+        Self { sqlstate, message: if quotes_data { String::from("an error in the data") } else { message }, by_plugin: false }
     }
 
     /// What the error means to us.
     pub fn condition(&self) -> Condition {
-        Condition::of(&self.sqlstate)
+        match Condition::of(&self.sqlstate) {
+            Condition::TooLong if !self.by_plugin => Condition::Other,
+            condition => condition,
+        }
     }
 }
 
@@ -62,6 +67,8 @@ pub enum Condition {
     Terminated,
     /// No memory, no disk, or cancelled: it may go better the next time.
     Passing,
+    /// wal2json cannot write a text that is so long, now or ever.
+    TooLong,
     /// Log-in refused.
     LoginRefused,
     /// Any other.
@@ -84,6 +91,7 @@ impl Condition {
             "22023" => Self::InvalidValue,
             "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04" => Self::Terminated,
             "53000" | "53100" | "53200" | "57014" => Self::Passing,
+            "54000" => Self::TooLong,
             "28000" | "28P01" => Self::LoginRefused,
             _ => Self::Other,
         }

@@ -67,6 +67,13 @@ impl Database {
         short(query.bind(slot.as_str()).execute(&self.service)).await.map(drop)
     }
 
+    /// Ends the process that streams a slot, if it is that one.
+    pub async fn terminate_former(&self, slot: &SlotName, pid: i32) -> Result<(), QueryError> {
+        let query =
+            sqlx::query("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active_pid = $2");
+        short(query.bind(slot.as_str()).bind(pid).execute(&self.service)).await.map(drop)
+    }
+
     /// Ends a process of the server, if it is still there.
     pub async fn terminate(&self, pid: i32) -> Result<(), QueryError> {
         short(sqlx::query("SELECT pg_terminate_backend($1)").bind(pid).execute(&self.service)).await.map(drop)

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tokio_util::either::Either;
 
 use super::SESSION_SETTINGS;
-use super::server_error::ServerError;
+use super::server_error::{Condition, ServerError};
 use super::tls::{self, MaybeTls, TlsError};
 use crate::config::{CONNECT_TIMEOUT, PostgresConfig, STATEMENT_TIMEOUT};
 
@@ -28,8 +28,9 @@ const READ_BUFFER_BYTES: usize = 128 * 1024;
 /// Version 3.0 of the protocol.
 const PROTOCOL_VERSION: i32 = 196_608;
 
-/// wal2json names types as SQL would have to: those of `public` by their bare names, as with Postgres' own default.
-const SEARCH_PATH: (&str, &str) = ("search_path", "public");
+/// wal2json names types as SQL would have to: those of `public` by their bare names, as with Postgres' own default. What it leaves out it
+/// tells in a warning, and nowhere else.
+const WIRE_SETTINGS: [(&str, &str); 2] = [("search_path", "public"), ("client_min_messages", "warning")];
 
 /// How long a connection may be dead before it is found to be.
 const DEAD_AFTER: Duration = Duration::from_secs(30);
@@ -58,9 +59,15 @@ pub enum WireError {
     /// The server wants a password and there is none.
     #[error("Postgres asks for a password: set PGPASS")]
     NoPassword,
+    /// The server sent a message over the limit. It is still on the wire, which is of no use any more.
+    #[error("Postgres sent {bytes} bytes in one message")]
+    TooLong {
+        /// How many there would have been.
+        bytes: usize,
+    },
     /// The connection was cut, or what came over it was not the protocol.
     #[error(transparent)]
-    Broken(#[from] PgWireError),
+    Broken(PgWireError),
     /// The socket could not be opened.
     #[error("cannot connect: {0}")]
     Dial(#[from] std::io::Error),
@@ -73,6 +80,26 @@ pub enum WireError {
     /// The server ended the stream in good order, as it does when it shuts down.
     #[error("Postgres ended the stream")]
     Ended,
+}
+
+impl From<PgWireError> for WireError {
+    fn from(error: PgWireError) -> Self {
+        match error {
+            PgWireError::MessageTooLarge { payload_bytes, .. } => Self::TooLong { bytes: payload_bytes },
+            error => Self::Broken(error),
+        }
+    }
+}
+
+impl WireError {
+    /// Whether a message was too long, for us or for wal2json.
+    pub fn is_too_long(&self) -> bool {
+        match self {
+            Self::TooLong { .. } => true,
+            Self::Server(error) => error.condition() == Condition::TooLong,
+            _ => false,
+        }
+    }
 }
 
 impl Wire {
@@ -90,6 +117,11 @@ impl Wire {
     /// The process at the other end.
     pub fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// From here on, a longer message than this is refused before any of it is kept.
+    pub(super) fn limit_messages(&mut self, bytes: usize) {
+        self.reader = MessageReader::new().with_max_message_size(bytes);
     }
 
     /// Runs one replication command, to its end, and returns its rows.
@@ -130,7 +162,7 @@ impl Wire {
 
     async fn log_in(&mut self, config: &PostgresConfig, application_name: &str, settings: &[(&str, &str)]) -> Result<(), WireError> {
         let options: Vec<String> =
-            SESSION_SETTINGS.iter().chain(&[SEARCH_PATH]).chain(settings).map(|(name, value)| format!("-c {name}={value}")).collect();
+            SESSION_SETTINGS.iter().chain(&WIRE_SETTINGS).chain(settings).map(|(name, value)| format!("-c {name}={value}")).collect();
         let parameters = [
             ("user", config.user.as_str()),
             ("database", config.database.as_str()),
@@ -227,7 +259,9 @@ fn md5_response(user: &str, password: &str, salt: &[u8]) -> String {
 
 pub(super) fn server_error(message: &BackendMessage) -> ServerError {
     let fields = ErrorFields::parse(&message.payload);
-    ServerError::new(fields.code.unwrap_or_default(), fields.message.unwrap_or_default())
+    // In whatever language the context is, it names the plugin.
+    let by_plugin = fields.where_.is_some_and(|context| context.contains("\"wal2json\""));
+    ServerError { by_plugin, ..ServerError::new(fields.code.unwrap_or_default(), fields.message.unwrap_or_default()) }
 }
 
 /// A count of columns, then for each its length, or -1 for NULL, and its bytes.

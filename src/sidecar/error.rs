@@ -2,7 +2,7 @@
 
 use crate::lsn::Lsn;
 use crate::name::SlotName;
-use crate::postgres::server_error::Condition;
+use crate::postgres::server_error::{Condition, ServerError};
 use crate::postgres::service::QueryError;
 use crate::postgres::wire::WireError;
 use crate::seat::{Reason, ShuttingDown};
@@ -87,6 +87,9 @@ pub enum OpenError {
     /// A newer connection came in between, or the stream was ended.
     #[error("{}", superseded(.0))]
     Superseded(Reason),
+    /// wal2json refused what it was told.
+    #[error("the wal2json of this server cannot do this: {0}")]
+    Unsupported(#[source] ServerError),
     /// Somebody else has the slot.
     #[error(transparent)]
     Release(#[from] ReleaseError),

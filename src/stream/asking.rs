@@ -1,0 +1,67 @@
+//! A question to the catalogue, which has to be answered before the next frame is read. While it is asked, the session hears everybody else.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::Route;
+use crate::format::{Answer, Missing};
+use crate::lsn::Lsn;
+use crate::name::TableName;
+use crate::postgres::service::QueryError;
+
+/// How soon the structure may be asked for again. While tables that are not for the client change all the time, so much later comes what is.
+const STRUCTURE_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How soon to look again whether the catalogue has seen a transaction that the stream has. Most often it takes no time at all; a server that
+/// waits for its standby makes it wait as well.
+const FIRST_PATIENCE: Duration = Duration::from_millis(2);
+const LONGEST_PATIENCE: Duration = Duration::from_millis(100);
+
+/// A question, and why it is asked.
+pub(super) struct Question {
+    pub(super) subject: Subject,
+    /// How many were asked for the same reason, with this one.
+    pub(super) count: usize,
+    pub(super) asking: Pin<Box<dyn Future<Output = Result<Answer, QueryError>> + Send>>,
+}
+
+/// What waits for the answer.
+pub(super) enum Subject {
+    /// A frame to be read, and where it stands.
+    Frame(Vec<u8>, Lsn),
+    /// A table whose updates and deletes are left out.
+    WithoutIdentity(TableName),
+}
+
+impl Question {
+    /// `xid` is the transaction that the answer must have seen; `last` when the structure was asked for last.
+    pub(super) fn new(route: &Arc<Route>, missing: Missing, xid: Option<u32>, last: Instant, subject: Subject, count: usize) -> Self {
+        Self { subject, count, asking: Box::pin(ask(route.clone(), missing, xid, last)) }
+    }
+}
+
+async fn ask(route: Arc<Route>, missing: Missing, xid: Option<u32>, last: Instant) -> Result<Answer, QueryError> {
+    if missing == Missing::Structure {
+        sleep_until(last + STRUCTURE_INTERVAL).await;
+    }
+    let database = &route.database;
+    let mut patience = FIRST_PATIENCE;
+    loop {
+        let answer = match &missing {
+            Missing::Relations(tables) => database.relations(&route.slot, tables, xid).await.map(|found| found.map(Answer::Relations)),
+            Missing::Types(types) => database.encodings(types, xid).await.map(|found| found.map(Answer::Types)),
+            Missing::Structure => database.structure(xid).await.map(|found| found.map(Answer::Structure)),
+        };
+        match answer {
+            Ok(Some(answer)) => return Ok(answer),
+            // Not seen yet, or all connections are at work for others.
+            Ok(None) | Err(QueryError::NoConnection) => {}
+            Err(error) => return Err(error),
+        }
+        sleep(patience).await;
+        patience = (patience * 2).min(LONGEST_PATIENCE);
+    }
+}
