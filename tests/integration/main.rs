@@ -2,12 +2,18 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 #![expect(unreachable_pub, reason = "the harness is public to the stories")]
 
+#[path = "../harness/mod.rs"]
 mod harness;
 
 mod acknowledgement;
+mod altered_tables;
 mod bad_requests;
 mod empty_transactions;
+mod events;
+mod filters;
 mod foreign_slot;
+mod gears;
+mod hostile_names;
 mod idle;
 mod init;
 mod init_blocked;

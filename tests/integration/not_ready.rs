@@ -56,3 +56,18 @@ async fn a_missing_line_in_pg_hba_is_named() {
     postgres.execute("CREATE ROLE app LOGIN REPLICATION").await;
     complaint(&postgres, &["--user", "app"], &["pg_hba.conf", "PGUSER (app)"]).await;
 }
+
+#[tokio::test]
+async fn a_plugin_that_the_server_does_not_allow_is_named() {
+    let postgres = Postgres::with_settings(&[]).await;
+    if postgres.text("SELECT current_setting('output_plugin_libraries', true)").await.is_none() {
+        return; // This release takes any plugin.
+    }
+    postgres.execute("ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding").await;
+    postgres.execute("SELECT pg_reload_conf()").await;
+    let advice = "ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding, wal2json; SELECT pg_reload_conf();";
+    complaint(&postgres, &[], &["library \"wal2json\" may not be used as an output plugin", advice]).await;
+    postgres.execute("ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding, wal2json").await;
+    postgres.execute("SELECT pg_reload_conf()").await;
+    Service::start(&postgres).await.stop().await;
+}

@@ -1,4 +1,4 @@
-//! A database of the test's own: on a server of its own, or on the one that `TEST_DATABASE_URL` names.
+//! A database of the test's own: on a server of its own, or on one that others use too.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -22,7 +22,7 @@ impl Postgres {
     pub async fn start() -> Self {
         #[expect(clippy::disallowed_methods, reason = "the settings of the tests are not those of the service")]
         match std::env::var("TEST_DATABASE_URL") {
-            Ok(url) => Self::on_given_server(&url).await,
+            Ok(url) => Self::on_server(&url.parse().expect("TEST_DATABASE_URL is a postgres:// URL")).await,
             Err(_) => Self::with_settings(&[]).await,
         }
     }
@@ -34,12 +34,12 @@ impl Postgres {
         Self::new(options.database("postgres").password("none"), Some(cluster))
     }
 
-    async fn on_given_server(url: &str) -> Self {
-        let server: PgConnectOptions = url.parse().expect("TEST_DATABASE_URL is a postgres:// URL");
+    /// A new database on a server that outlives it.
+    pub async fn on_server(server: &PgConnectOptions) -> Self {
         let database = format!("pgdeltastream_test_{}_{}", std::process::id(), NEXT_DATABASE.fetch_add(1, Ordering::Relaxed));
-        let mut connection = PgConnection::connect_with(&server).await.expect("TEST_DATABASE_URL leads to a server");
+        let mut connection = PgConnection::connect_with(server).await.expect("the server accepts connections");
         connection.execute(AssertSqlSafe(format!("CREATE DATABASE {database}"))).await.unwrap();
-        Self::new(server.database(&database), None)
+        Self::new(server.clone().database(&database), None)
     }
 
     fn new(options: PgConnectOptions, cluster: Option<Cluster>) -> Self {
@@ -57,6 +57,14 @@ impl Postgres {
     pub async fn text(&self, sql: &str) -> Option<String> {
         let query = format!("SELECT x::text FROM ({sql}) AS q (x)");
         sqlx::query_scalar(AssertSqlSafe(query)).fetch_optional(&self.pool).await.unwrap_or_else(|error| panic!("{sql}: {error}")).flatten()
+    }
+
+    /// Runs `COPY … FROM STDIN`.
+    pub async fn copy(&self, statement: &str, rows: &str) {
+        let mut connection = self.connection().await;
+        let mut copy = connection.copy_in_raw(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        copy.send(rows.as_bytes()).await.unwrap();
+        copy.finish().await.unwrap();
     }
 
     /// A connection of the test's own, for transactions that stay open.
@@ -109,7 +117,7 @@ impl Postgres {
 }
 
 impl Drop for Postgres {
-    /// On a server that was given, slots and database are dropped; one of our own goes as a whole.
+    /// On a server that others use, slots and database are dropped; one of our own goes as a whole.
     fn drop(&mut self) {
         if self.cluster.is_some() {
             return;
@@ -119,10 +127,25 @@ impl Drop for Postgres {
         // The test's own runtime is busy dropping us.
         let cleaning = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(clean(&server, &database));
+            runtime.block_on(async {
+                roll_back_prepared(&server.clone().database(&database)).await;
+                clean(&server, &database).await;
+            });
         });
-        cleaning.join().expect("the given server is left clean");
+        // A test that failed already says why; to panic again would end the others too.
+        assert!(cleaning.join().is_ok() || std::thread::panicking(), "the server is left clean");
     }
+}
+
+/// A prepared transaction holds up whoever makes a slot on the server, and can only be ended from its own database.
+async fn roll_back_prepared(database: &PgConnectOptions) {
+    let mut connection = PgConnection::connect_with(database).await.unwrap();
+    let statements = "SELECT format('ROLLBACK PREPARED %L', gid) FROM pg_prepared_xacts WHERE database = current_database()";
+    let statements: Vec<String> = sqlx::query_scalar(statements).fetch_all(&mut connection).await.unwrap();
+    for statement in statements {
+        connection.execute(AssertSqlSafe(statement)).await.unwrap();
+    }
+    connection.close().await.unwrap();
 }
 
 async fn clean(server: &PgConnectOptions, database: &str) {

@@ -122,9 +122,22 @@ impl Service {
         Client::connect(&format!("ws://{}/v1/lr/stream?{query}", self.address)).await
     }
 
+    /// Follows a stream with more parameters, whatever is in them, or gets an answer that is none.
+    pub async fn stream_with(&self, slot: &str, parameters: &[(&str, &str)]) -> Result<Client, Answer> {
+        let url = format!("ws://{}/v1/lr/stream?slotName={slot}", self.address);
+        Client::connect(reqwest::Url::parse_with_params(&url, parameters).unwrap().as_str()).await
+    }
+
     /// Waits for a line of the log.
     pub async fn logged(&self, part: &str) -> String {
         in_time(part, self.log.line(part)).await.unwrap_or_else(|| panic!("the service ended without saying {part}: {}", self.log.text()))
+    }
+
+    /// The most memory that the service ever had, in bytes.
+    pub fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }
 
     /// SIGKILL: no time for anything.

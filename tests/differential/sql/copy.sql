@@ -1,0 +1,364 @@
+-- COPY: many rows that share one position in the WAL.
+
+CREATE SCHEMA extra;
+CREATE TABLE t (id integer PRIMARY KEY, name text, price numeric(10, 2) DEFAULT 1.00);
+CREATE TABLE extra.halves (id integer, name text) PARTITION BY RANGE (id);
+CREATE TABLE extra.lower_half PARTITION OF extra.halves FOR VALUES FROM (0) TO (100);
+CREATE TABLE extra.upper_half PARTITION OF extra.halves FOR VALUES FROM (100) TO (200);
+CREATE TABLE wide_rows (id serial, filling text);
+
+COPY t FROM STDIN
+1	row 1	1.50
+2	row 2	2.50
+3	row 3	3.50
+4	row 4	4.50
+5	row 5	5.50
+6	row 6	6.50
+7	row 7	7.50
+8	row 8	8.50
+9	row 9	9.50
+10	row 10	10.50
+11	row 11	11.50
+12	row 12	12.50
+13	row 13	13.50
+14	row 14	14.50
+15	row 15	15.50
+16	row 16	16.50
+17	row 17	17.50
+18	row 18	18.50
+19	row 19	19.50
+20	row 20	20.50
+21	row 21	21.50
+22	row 22	22.50
+23	row 23	23.50
+24	row 24	24.50
+25	row 25	25.50
+26	row 26	26.50
+27	row 27	27.50
+28	row 28	28.50
+29	row 29	29.50
+30	row 30	30.50
+31	row 31	31.50
+32	row 32	32.50
+33	row 33	33.50
+34	row 34	34.50
+35	row 35	35.50
+36	row 36	36.50
+37	row 37	37.50
+38	row 38	38.50
+39	row 39	39.50
+40	row 40	40.50
+41	row 41	41.50
+42	row 42	42.50
+43	row 43	43.50
+44	row 44	44.50
+45	row 45	45.50
+46	row 46	46.50
+47	row 47	47.50
+48	row 48	48.50
+49	row 49	49.50
+50	row 50	50.50
+51	row 51	51.50
+52	row 52	52.50
+53	row 53	53.50
+54	row 54	54.50
+55	row 55	55.50
+56	row 56	56.50
+57	row 57	57.50
+58	row 58	58.50
+59	row 59	59.50
+60	row 60	60.50
+61	row 61	61.50
+62	row 62	62.50
+63	row 63	63.50
+64	row 64	64.50
+65	row 65	65.50
+66	row 66	66.50
+67	row 67	67.50
+68	row 68	68.50
+69	row 69	69.50
+70	row 70	70.50
+71	row 71	71.50
+72	row 72	72.50
+73	row 73	73.50
+74	row 74	74.50
+75	row 75	75.50
+76	row 76	76.50
+77	row 77	77.50
+78	row 78	78.50
+79	row 79	79.50
+80	row 80	80.50
+81	row 81	81.50
+82	row 82	82.50
+83	row 83	83.50
+84	row 84	84.50
+85	row 85	85.50
+86	row 86	86.50
+87	row 87	87.50
+88	row 88	88.50
+89	row 89	89.50
+90	row 90	90.50
+91	row 91	91.50
+92	row 92	92.50
+93	row 93	93.50
+94	row 94	94.50
+95	row 95	95.50
+96	row 96	96.50
+97	row 97	97.50
+98	row 98	98.50
+99	row 99	99.50
+100	row 100	100.50
+101	row 101	101.50
+102	row 102	102.50
+103	row 103	103.50
+104	row 104	104.50
+105	row 105	105.50
+106	row 106	106.50
+107	row 107	107.50
+108	row 108	108.50
+109	row 109	109.50
+110	row 110	110.50
+111	row 111	111.50
+112	row 112	112.50
+113	row 113	113.50
+114	row 114	114.50
+115	row 115	115.50
+116	row 116	116.50
+117	row 117	117.50
+118	row 118	118.50
+119	row 119	119.50
+120	row 120	120.50
+121	row 121	121.50
+122	row 122	122.50
+123	row 123	123.50
+124	row 124	124.50
+125	row 125	125.50
+126	row 126	126.50
+127	row 127	127.50
+128	row 128	128.50
+129	row 129	129.50
+130	row 130	130.50
+131	row 131	131.50
+132	row 132	132.50
+133	row 133	133.50
+134	row 134	134.50
+135	row 135	135.50
+136	row 136	136.50
+137	row 137	137.50
+138	row 138	138.50
+139	row 139	139.50
+140	row 140	140.50
+141	row 141	141.50
+142	row 142	142.50
+143	row 143	143.50
+144	row 144	144.50
+145	row 145	145.50
+146	row 146	146.50
+147	row 147	147.50
+148	row 148	148.50
+149	row 149	149.50
+150	row 150	150.50
+151	row 151	151.50
+152	row 152	152.50
+153	row 153	153.50
+154	row 154	154.50
+155	row 155	155.50
+156	row 156	156.50
+157	row 157	157.50
+158	row 158	158.50
+159	row 159	159.50
+160	row 160	160.50
+161	row 161	161.50
+162	row 162	162.50
+163	row 163	163.50
+164	row 164	164.50
+165	row 165	165.50
+166	row 166	166.50
+167	row 167	167.50
+168	row 168	168.50
+169	row 169	169.50
+170	row 170	170.50
+171	row 171	171.50
+172	row 172	172.50
+173	row 173	173.50
+174	row 174	174.50
+175	row 175	175.50
+176	row 176	176.50
+177	row 177	177.50
+178	row 178	178.50
+179	row 179	179.50
+180	row 180	180.50
+181	row 181	181.50
+182	row 182	182.50
+183	row 183	183.50
+184	row 184	184.50
+185	row 185	185.50
+186	row 186	186.50
+187	row 187	187.50
+188	row 188	188.50
+189	row 189	189.50
+190	row 190	190.50
+191	row 191	191.50
+192	row 192	192.50
+193	row 193	193.50
+194	row 194	194.50
+195	row 195	195.50
+196	row 196	196.50
+197	row 197	197.50
+198	row 198	198.50
+199	row 199	199.50
+200	row 200	200.50
+201	row 201	201.50
+202	row 202	202.50
+203	row 203	203.50
+204	row 204	204.50
+205	row 205	205.50
+206	row 206	206.50
+207	row 207	207.50
+208	row 208	208.50
+209	row 209	209.50
+210	row 210	210.50
+211	row 211	211.50
+212	row 212	212.50
+213	row 213	213.50
+214	row 214	214.50
+215	row 215	215.50
+216	row 216	216.50
+217	row 217	217.50
+218	row 218	218.50
+219	row 219	219.50
+220	row 220	220.50
+221	row 221	221.50
+222	row 222	222.50
+223	row 223	223.50
+224	row 224	224.50
+225	row 225	225.50
+226	row 226	226.50
+227	row 227	227.50
+228	row 228	228.50
+229	row 229	229.50
+230	row 230	230.50
+231	row 231	231.50
+232	row 232	232.50
+233	row 233	233.50
+234	row 234	234.50
+235	row 235	235.50
+236	row 236	236.50
+237	row 237	237.50
+238	row 238	238.50
+239	row 239	239.50
+240	row 240	240.50
+241	row 241	241.50
+242	row 242	242.50
+243	row 243	243.50
+244	row 244	244.50
+245	row 245	245.50
+246	row 246	246.50
+247	row 247	247.50
+248	row 248	248.50
+249	row 249	249.50
+250	row 250	250.50
+251	row 251	251.50
+252	row 252	252.50
+253	row 253	253.50
+254	row 254	254.50
+255	row 255	255.50
+256	row 256	256.50
+257	row 257	257.50
+258	row 258	258.50
+259	row 259	259.50
+260	row 260	260.50
+261	row 261	261.50
+262	row 262	262.50
+263	row 263	263.50
+264	row 264	264.50
+265	row 265	265.50
+266	row 266	266.50
+267	row 267	267.50
+268	row 268	268.50
+269	row 269	269.50
+270	row 270	270.50
+271	row 271	271.50
+272	row 272	272.50
+273	row 273	273.50
+274	row 274	274.50
+275	row 275	275.50
+276	row 276	276.50
+277	row 277	277.50
+278	row 278	278.50
+279	row 279	279.50
+280	row 280	280.50
+281	row 281	281.50
+282	row 282	282.50
+283	row 283	283.50
+284	row 284	284.50
+285	row 285	285.50
+286	row 286	286.50
+287	row 287	287.50
+288	row 288	288.50
+289	row 289	289.50
+290	row 290	290.50
+291	row 291	291.50
+292	row 292	292.50
+293	row 293	293.50
+294	row 294	294.50
+295	row 295	295.50
+296	row 296	296.50
+297	row 297	297.50
+298	row 298	298.50
+299	row 299	299.50
+300	row 300	300.50
+
+COPY t (id, name) FROM STDIN
+1001	tab\tnewline\nreturn\rbackslash\\
+1002	\N
+1003	
+1004	"quoted" 😀 \x07
+
+COPY t FROM STDIN WITH (FORMAT csv, HEADER, NULL 'nothing')
+id,name,price
+2001,"with ""quotes"", and comma",1.5
+2002,nothing,nothing
+
+-- fails
+COPY t FROM STDIN
+3001	good	1
+3001	the same key	1
+
+-- fails
+COPY t FROM STDIN
+3002	good	1
+no number	bad	1
+
+COPY extra.halves FROM STDIN
+1	low
+150	high
+2	low
+151	high
+3	\N
+
+BEGIN;
+
+COPY t (id, name) FROM STDIN
+4001	inside of a transaction
+
+COPY extra.lower_half FROM STDIN
+50	straight into the partition
+
+UPDATE t SET name = 'changed at once' WHERE id > 4000;
+
+COMMIT;
+
+BEGIN; CREATE TABLE frozen (a integer PRIMARY KEY, b text);
+
+COPY frozen FROM STDIN WITH (FREEZE)
+1	one
+2	two
+
+COMMIT;
+
+INSERT INTO wide_rows (filling) SELECT repeat('wide ', 400) FROM generate_series(1, 50);
+
+INSERT INTO extra.halves SELECT n, 'selected' FROM generate_series(10, 190, 30) AS n;
+
+DELETE FROM t WHERE id < 290;
