@@ -5,7 +5,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 PROGRAM := $(or $(CARGO_TARGET_DIR),target)/release/pgdeltastream
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench tools clean
+.PHONY: help run test bench fuzz tools clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,17 @@ test: tools ## check format, lints, tests and documentation; TEST_DATABASE_URL n
 
 bench: tools ## measure
 	cargo bench --locked
+
+SECONDS ?= 60
+
+fuzz: tools ## feed each decoder anything at all, for SECONDS=60 each; takes a nightly compiler
+	@cargo fuzz --version > /dev/null 2>&1 || cargo install --locked cargo-fuzz
+	@rustup run nightly cargo --version > /dev/null 2>&1 || rustup toolchain install nightly --profile minimal
+	@for target in format_1 format_2 acknowledgement; do \
+		mkdir -p fuzz/target/corpus/$$target && \
+		cargo +nightly fuzz run $$target fuzz/target/corpus/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$(SECONDS) -max_len=4096 -dict=fuzz/wal2json.dict || exit 1; \
+	done
 
 tools: ## install what is missing: a linker, a Postgres server, wal2json
 	@sh scripts/tools.sh
