@@ -1,4 +1,5 @@
-//! How long a backlog takes over one websocket, against `pg_recvlogical` on a twin slot: interleaved, as ratios. `cargo bench --bench drain`
+//! How long a backlog takes over one websocket, against `pg_recvlogical` on a twin slot: interleaved, as ratios. `cargo bench --bench drain`,
+//! or some of it: `cargo bench --bench drain -- events '1,000'` has what has one of these in its name.
 //!
 //! Both start at the same position of the same WAL and stop at the same transaction. `pg_recvlogical` writes to /dev/null, the websocket's
 //! client counts: neither looks at what it gets.
@@ -13,32 +14,101 @@ use pgdeltastream::cluster::Cluster;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio_tungstenite::connect_async;
 
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 
-/// Name, transactions, rows in each, bytes of text in each row.
-const SHAPES: [(&str, u32, u32, u32); 4] = [
-    ("1 narrow row", 100_000, 1, 20),
-    ("4 narrow rows", 60_000, 4, 20),
-    ("1,000 narrow rows", 500, 1_000, 20),
-    ("100 wide rows", 1_200, 100, 1_000),
+/// What is in the WAL: so many transactions, rows in each, bytes of text in each row.
+struct Shape {
+    name: &'static str,
+    transactions: u32,
+    rows: u32,
+    bytes: u32,
+}
+
+const SHAPES: [Shape; 4] = [
+    Shape { name: "1 narrow row", transactions: 100_000, rows: 1, bytes: 20 },
+    Shape { name: "4 narrow rows", transactions: 60_000, rows: 4, bytes: 20 },
+    Shape { name: "1,000 narrow rows", transactions: 500, rows: 1_000, bytes: 20 },
+    Shape { name: "100 wide rows", transactions: 1_200, rows: 100, bytes: 1_000 },
 ];
+
+/// A client's format, and what wal2json is asked for on the other side.
+struct Race {
+    name: &'static str,
+    format: &'static str,
+    options: &'static [&'static str],
+}
+
+/// Against the very options that the service gives, and events also against the least that is format 2.
+const RACES: [Race; 4] = [
+    Race {
+        name: "v1",
+        format: "wal2json-v1",
+        options: &[
+            "format-version=1",
+            "include-lsn=on",
+            "pretty-print=off",
+            "filter-tables=pgdeltastream.*",
+            "filter-msg-prefixes=pgdeltastream",
+        ],
+    },
+    Race {
+        name: "v2",
+        format: "wal2json-v2",
+        options: &[
+            "format-version=2",
+            "include-lsn=on",
+            "pretty-print=off",
+            "filter-tables=pgdeltastream.*",
+            "filter-msg-prefixes=pgdeltastream",
+        ],
+    },
+    Race {
+        name: "events",
+        format: "events",
+        options: &[
+            "format-version=2",
+            "include-lsn=on",
+            "pretty-print=off",
+            "filter-tables=pgdeltastream.*",
+            "filter-msg-prefixes=pgdeltastream",
+            "include-xids=on",
+            "include-timestamp=on",
+            "include-type-oids=on",
+            "include-column-positions=on",
+            "include-pk=on",
+            "include-types=off",
+        ],
+    },
+    Race { name: "events, plain v2", format: "events", options: &["format-version=2"] },
+];
+
+/// What is asked for on the command line: parts of names. Nothing is everything.
+fn is_chosen(shape: &Shape, race: &Race) -> bool {
+    let name = format!("{}, {}", shape.name, race.name);
+    let mut parts = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).peekable();
+    parts.peek().is_none() || parts.any(|part| name.contains(&part))
+}
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let cluster = Cluster::start(&[("max_wal_size", "4GB"), ("shared_buffers", "256MB"), ("autovacuum", "off")]).unwrap();
         println!(
-            "{:<20} {:>9} {:>15} {:>12} {:>7} {:>15}",
-            "transactions of", "changes", "pg_recvlogical", "websocket", "ratio", "(of each round)"
+            "{:<18} {:<16} {:>8} {:>14} {:>12} {:>7} {:>15}",
+            "transactions of", "format", "changes", "pg_recvlogical", "websocket", "ratio", "(of each round)"
         );
-        for (name, transactions, rows, bytes) in SHAPES {
-            measure(&cluster, name, transactions, rows, bytes).await;
+        for shape in &SHAPES {
+            let races: Vec<&Race> = RACES.iter().filter(|race| is_chosen(shape, race)).collect();
+            if !races.is_empty() {
+                measure(&cluster, shape, &races).await;
+            }
         }
     });
 }
 
-async fn measure(cluster: &Cluster, name: &str, transactions: u32, rows: u32, bytes: u32) {
+async fn measure(cluster: &Cluster, shape: &Shape, races: &[&Race]) {
     let mut database = PgConnection::connect(&cluster.url("postgres")).await.unwrap();
+    let Shape { transactions, rows, bytes, .. } = shape;
     execute(&mut database, "DROP TABLE IF EXISTS t; CREATE TABLE t (id integer, filling text)").await;
     execute(&mut database, "SELECT pg_create_logical_replication_slot('origin', 'wal2json')").await;
     let fill = format!(
@@ -49,26 +119,47 @@ async fn measure(cluster: &Cluster, name: &str, transactions: u32, rows: u32, by
     execute(&mut database, &fill).await;
     let end: String = sqlx::query_scalar("SELECT pg_current_wal_insert_lsn()::text").fetch_one(&mut database).await.unwrap();
     let service = Service::start(cluster);
+    for (index, race) in races.iter().enumerate() {
+        if index == 0 {
+            // Which warms the caches.
+            round(cluster, &mut database, &service, shape, race, &end).await;
+        }
+        run(cluster, &mut database, &service, shape, race, &end).await;
+    }
+    execute(&mut database, &drop_slots("origin")).await;
+}
+
+async fn run(cluster: &Cluster, database: &mut PgConnection, service: &Service, shape: &Shape, race: &Race, end: &str) {
     let (mut theirs, mut ours, mut ratios) = (vec![], vec![], vec![]);
-    for round in 0..=ROUNDS {
-        // Each side has a copy of the same slot, which nobody has read from.
-        for copy in ["drop_their_twin", "drop_our_twin"] {
-            execute(&mut database, &format!("SELECT pg_copy_logical_replication_slot('origin', '{copy}')")).await;
-        }
-        let (their, our) = (recvlogical(cluster, "drop_their_twin", &end), service.drain("drop_our_twin", transactions).await);
-        execute(&mut database, &drop_slots("drop\\_%")).await;
-        // The first round warms the caches.
-        if round > 0 {
-            theirs.push(their);
-            ours.push(our);
-            ratios.push(our.as_secs_f64() / their.as_secs_f64());
-        }
+    for _ in 0..ROUNDS {
+        let (their, our) = round(cluster, database, service, shape, race, end).await;
+        theirs.push(their);
+        ours.push(our);
+        ratios.push(our.as_secs_f64() / their.as_secs_f64());
     }
     ratios.sort_by(f64::total_cmp);
     let spread = format!("{:.2} – {:.2}", ratios.first().unwrap(), ratios.last().unwrap());
-    let ratio = ratios.get(ROUNDS / 2).unwrap();
-    println!("{name:<20} {:>9} {:>12} ms {:>9} ms {ratio:>7.2} {spread:>15}", transactions * rows, median(theirs), median(ours));
-    execute(&mut database, &drop_slots("origin")).await;
+    let (ratio, changes) = (ratios.get(ROUNDS / 2).unwrap(), shape.transactions * shape.rows);
+    let (theirs, ours) = (median(theirs), median(ours));
+    println!("{:<18} {:<16} {changes:>8} {theirs:>11} ms {ours:>9} ms {ratio:>7.2} {spread:>15}", shape.name, race.name);
+}
+
+/// How long each side takes. Each has a copy of the same slot, which nobody has read from.
+async fn round(
+    cluster: &Cluster,
+    database: &mut PgConnection,
+    service: &Service,
+    shape: &Shape,
+    race: &Race,
+    end: &str,
+) -> (Duration, Duration) {
+    for copy in ["drop_their_twin", "drop_our_twin"] {
+        execute(database, &format!("SELECT pg_copy_logical_replication_slot('origin', '{copy}')")).await;
+    }
+    let theirs = recvlogical(cluster, "drop_their_twin", race.options, end);
+    let ours = service.drain("drop_our_twin", race.format, shape.transactions).await;
+    execute(database, &drop_slots("drop\\_%")).await;
+    (theirs, ours)
 }
 
 fn drop_slots(like: &str) -> String {
@@ -90,12 +181,12 @@ fn median(mut times: Vec<Duration>) -> u128 {
 }
 
 /// From start to end of the program, which stops at the position.
-fn recvlogical(cluster: &Cluster, slot: &str, end: &str) -> Duration {
+fn recvlogical(cluster: &Cluster, slot: &str, options: &[&str], end: &str) -> Duration {
     let started = Instant::now();
     let mut command = Command::new("pg_recvlogical");
     command.args(["--dbname", &cluster.url("postgres"), "--slot", slot, "--start", "--no-loop", "--file", "/dev/null"]);
-    command.args(["--endpos", end, "--option", "include-lsn=on", "--option", "pretty-print=off"]);
-    command.args(["--option", "filter-tables=pgdeltastream.*", "--status-interval", "0", "--fsync-interval", "0"]);
+    command.args(["--endpos", end, "--status-interval", "0", "--fsync-interval", "0"]);
+    command.args(options.iter().flat_map(|option| ["--option", option]));
     assert!(command.status().unwrap().success());
     started.elapsed()
 }
@@ -119,12 +210,14 @@ impl Service {
     }
 
     /// From the handshake to the last transaction.
-    async fn drain(&self, slot: &str, transactions: u32) -> Duration {
+    async fn drain(&self, slot: &str, format: &str, transactions: u32) -> Duration {
         let started = Instant::now();
-        let (mut socket, _) = connect_async(format!("ws://{}/v1/lr/stream?slotName={slot}", self.address)).await.unwrap();
+        let (mut socket, _) = connect_async(format!("ws://{}/v1/lr/stream?slotName={slot}&format={format}", self.address)).await.unwrap();
         let mut left = transactions;
         while left > 0 {
-            if socket.next().await.unwrap().unwrap().is_text() {
+            let message = socket.next().await.unwrap().unwrap();
+            // With this, and only with this, the last message of a transaction begins.
+            if message.into_data().starts_with(if format == "wal2json-v2" { br#"{"action":"C""# } else { br#"{"nextlsn":""# }) {
                 left -= 1;
             }
         }
