@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use pgdeltastream::cluster::Cluster;
+use pgdeltastream::contract::subscription::Subscription;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio_tungstenite::connect_async;
 
@@ -35,52 +36,28 @@ const SHAPES: [Shape; 4] = [
 struct Race {
     name: &'static str,
     format: &'static str,
-    options: &'static [&'static str],
+    is_plain: bool,
 }
 
-/// Against the very options that the service gives, and events also against the least that is format 2.
+/// Events are also held against the least that is format 2.
 const RACES: [Race; 4] = [
-    Race {
-        name: "v1",
-        format: "wal2json-v1",
-        options: &[
-            "format-version=1",
-            "include-lsn=on",
-            "pretty-print=off",
-            "filter-tables=pgdeltastream.*",
-            "filter-msg-prefixes=pgdeltastream",
-        ],
-    },
-    Race {
-        name: "v2",
-        format: "wal2json-v2",
-        options: &[
-            "format-version=2",
-            "include-lsn=on",
-            "pretty-print=off",
-            "filter-tables=pgdeltastream.*",
-            "filter-msg-prefixes=pgdeltastream",
-        ],
-    },
-    Race {
-        name: "events",
-        format: "events",
-        options: &[
-            "format-version=2",
-            "include-lsn=on",
-            "pretty-print=off",
-            "filter-tables=pgdeltastream.*",
-            "filter-msg-prefixes=pgdeltastream",
-            "include-xids=on",
-            "include-timestamp=on",
-            "include-type-oids=on",
-            "include-column-positions=on",
-            "include-pk=on",
-            "include-types=off",
-        ],
-    },
-    Race { name: "events, plain v2", format: "events", options: &["format-version=2"] },
+    Race { name: "v1", format: "wal2json-v1", is_plain: false },
+    Race { name: "v2", format: "wal2json-v2", is_plain: false },
+    Race { name: "events", format: "events", is_plain: false },
+    Race { name: "events, plain v2", format: "events", is_plain: true },
 ];
+
+impl Race {
+    /// What the other side asks wal2json for: the very options that the service gives, or the least.
+    fn options(&self) -> Vec<String> {
+        if self.is_plain {
+            return vec![String::from("format-version=2")];
+        }
+        let parameters = [("slotName", "any"), ("format", self.format)].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let options = Subscription::read(parameters.to_vec()).unwrap().options.render();
+        options.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+    }
+}
 
 /// What is asked for on the command line: parts of names. Nothing is everything.
 fn is_chosen(shape: &Shape, race: &Race) -> bool {
@@ -156,7 +133,7 @@ async fn round(
     for copy in ["drop_their_twin", "drop_our_twin"] {
         execute(database, &format!("SELECT pg_copy_logical_replication_slot('origin', '{copy}')")).await;
     }
-    let theirs = recvlogical(cluster, "drop_their_twin", race.options, end);
+    let theirs = recvlogical(cluster, "drop_their_twin", &race.options(), end);
     let ours = service.drain("drop_our_twin", race.format, shape.transactions).await;
     execute(database, &drop_slots("drop\\_%")).await;
     (theirs, ours)
@@ -181,7 +158,7 @@ fn median(mut times: Vec<Duration>) -> u128 {
 }
 
 /// From start to end of the program, which stops at the position.
-fn recvlogical(cluster: &Cluster, slot: &str, options: &[&str], end: &str) -> Duration {
+fn recvlogical(cluster: &Cluster, slot: &str, options: &[String], end: &str) -> Duration {
     let started = Instant::now();
     let mut command = Command::new("pg_recvlogical");
     command.args(["--dbname", &cluster.url("postgres"), "--slot", slot, "--start", "--no-loop", "--file", "/dev/null"]);

@@ -159,17 +159,17 @@ impl Format {
 
     fn admission(&self) -> &Admission {
         match self {
-            Self::Transactions(transactions) => transactions.admission(),
-            Self::Records(records) => records.admission(),
-            Self::Events(events) => events.admission(),
+            Self::Transactions(transactions) => &transactions.admission,
+            Self::Records(records) => &records.admission,
+            Self::Events(events) => &events.admission,
         }
     }
 
     fn admission_mut(&mut self) -> &mut Admission {
         match self {
-            Self::Transactions(transactions) => transactions.admission_mut(),
-            Self::Records(records) => records.admission_mut(),
-            Self::Events(events) => events.admission_mut(),
+            Self::Transactions(transactions) => &mut transactions.admission,
+            Self::Records(records) => &mut records.admission,
+            Self::Events(events) => &mut events.admission,
         }
     }
 

@@ -29,7 +29,7 @@ pub struct Events {
     /// Whether transactions without events are messages.
     empty_transactions: bool,
     numbers: Numbers,
-    admission: Admission,
+    pub(super) admission: Admission,
     /// Tables that were met.
     relations: Tables<Known>,
     /// How values are written, by the OIDs of their types.
@@ -64,14 +64,6 @@ impl Events {
     /// Messages of at most `limit` bytes, if a single event is not longer.
     pub fn new(limit: usize, empty_transactions: bool, numbers: Numbers, admission: Admission) -> Self {
         Self { limit, empty_transactions, numbers, admission, relations: Tables::default(), types: BTreeMap::new(), open: None }
-    }
-
-    pub(super) fn admission(&self) -> &Admission {
-        &self.admission
-    }
-
-    pub(super) fn admission_mut(&mut self) -> &mut Admission {
-        &mut self.admission
     }
 
     pub(super) fn is_inside(&self) -> bool {

@@ -12,7 +12,7 @@ use crate::wal2json::{Malformed, mend};
 pub struct Records {
     /// Whether transactions without records are messages.
     empty_transactions: bool,
-    admission: Admission,
+    pub(super) admission: Admission,
     open: Option<Open>,
 }
 
@@ -32,14 +32,6 @@ impl Records {
     /// What the admission lets through.
     pub fn new(empty_transactions: bool, admission: Admission) -> Self {
         Self { empty_transactions, admission, open: None }
-    }
-
-    pub(super) fn admission(&self) -> &Admission {
-        &self.admission
-    }
-
-    pub(super) fn admission_mut(&mut self) -> &mut Admission {
-        &mut self.admission
     }
 
     pub(super) fn is_inside(&self) -> bool {

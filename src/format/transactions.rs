@@ -17,7 +17,7 @@ pub struct Transactions {
     limit: usize,
     /// Whether transactions without changes are messages.
     empty_transactions: bool,
-    admission: Admission,
+    pub(super) admission: Admission,
     open: Option<Open>,
 }
 
@@ -42,14 +42,6 @@ impl Transactions {
     /// Messages of at most `limit` bytes, if a single change is not longer.
     pub fn new(limit: usize, empty_transactions: bool, admission: Admission) -> Self {
         Self { limit, empty_transactions, admission, open: None }
-    }
-
-    pub(super) fn admission(&self) -> &Admission {
-        &self.admission
-    }
-
-    pub(super) fn admission_mut(&mut self) -> &mut Admission {
-        &mut self.admission
     }
 
     pub(super) fn is_inside(&self) -> bool {

@@ -3,7 +3,6 @@
 //! Who asks for frames and who confirms need not know when that happens: while there is no wire, no frame comes, and a confirmation waits for
 //! the next one.
 
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,7 +56,7 @@ impl Source {
         match &mut self.line {
             Line::Open(replication) => Ok(Next::Frame(replication.next().await?)),
             Line::Opening(opening) => {
-                let replication = poll_fn(|context| opening.as_mut().poll(context)).await?;
+                let replication = opening.as_mut().await?;
                 self.line = Line::Open(Box::new(replication));
                 Ok(Next::Opened)
             }
