@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use schemars::{JsonSchema, Schema};
+use serde_json::{Value, json};
 
 use crate::name::SlotName;
 
@@ -43,37 +46,124 @@ pub struct Tail {
     pub limit: Option<u64>,
 }
 
-/// The settings of the service. Each is a flag and a variable; the flag wins.
-#[derive(Debug, Clone, Args)]
+/// The settings of the service, as variables of its environment. Each is a flag too, which wins.
+#[derive(Debug, Clone, Args, JsonSchema)]
+#[schemars(title = "Configuration", transform = all_optional, example = Config::example())]
 pub struct Config {
     /// Where Postgres is and how to log in.
     #[command(flatten)]
+    #[schemars(flatten)]
     pub postgres: PostgresConfig,
     /// Address to listen on
     #[arg(long = "serverHost", env = "SERVERHOST", default_value = DEFAULT_SERVER_HOST, global = true, value_name = "HOST")]
+    #[schemars(rename = "SERVERHOST", extend("default" = DEFAULT_SERVER_HOST))]
     pub server_host: String,
     /// Port to listen on; 0 takes a free one
     #[arg(long = "serverPort", env = "SERVERPORT", default_value_t = DEFAULT_SERVER_PORT, global = true, value_name = "PORT")]
+    #[schemars(rename = "SERVERPORT", extend("default" = DEFAULT_SERVER_PORT))]
     pub server_port: u16,
+    /// Origins of pages that browsers may let ask this service, as https://example.com, with commas between; * is all [default: none]
+    #[arg(
+        long = "corsOrigins",
+        env = "CORS_ORIGINS",
+        default_value = "",
+        hide_default_value = true,
+        global = true,
+        value_name = "ORIGINS"
+    )]
+    #[schemars(rename = "CORS_ORIGINS", with = "String", regex(pattern = ORIGINS), extend("default" = ""))]
+    pub origins: Origins,
     /// How long things may be.
     #[command(flatten)]
+    #[schemars(flatten)]
     pub limits: Limits,
     /// What to log: error, warn, info, debug, trace, or by module [default: info; with a command: warn]
     #[arg(long = "log", env = "RUST_LOG", global = true, value_name = "FILTER")]
+    #[schemars(rename = "RUST_LOG", with = "String")]
     pub log: Option<String>,
 }
 
+/// The pattern of an origin.
+macro_rules! origin {
+    () => {
+        r"([A-Za-z][A-Za-z0-9+.\-]*://[A-Za-z0-9\-._~:\[\]]+|\*)"
+    };
+}
+
+/// Origins of pages that browsers may let ask the service. A page of the service's own host needs no leave.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origins(Vec<String>);
+
+/// Not a list of origins.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an origin: expected a scheme, a host and perhaps a port, as in https://example.com:8080, or * for all")]
+pub struct InvalidOrigin(String);
+
+impl Origins {
+    /// Whether a page of this origin may ask.
+    pub fn contain(&self, origin: &str) -> bool {
+        self.is_any() || self.0.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
+    }
+
+    /// Whether all pages may ask.
+    pub fn is_any(&self) -> bool {
+        self.0.iter().any(|origin| origin == "*")
+    }
+
+    /// Whether none may.
+    pub fn is_none(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromStr for Origins {
+    type Err = InvalidOrigin;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let items = text.split(',').map(|item| item.trim_matches(' '));
+        let origins: Vec<String> = items.filter(|_| !text.trim_matches(' ').is_empty()).map(str::to_owned).collect();
+        match origins.iter().find(|origin| !is_origin(origin)) {
+            Some(origin) => Err(InvalidOrigin(origin.clone())),
+            None => Ok(Self(origins)),
+        }
+    }
+}
+
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else { return text == "*" };
+    let in_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    let in_authority = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(&byte);
+    let starts_well = scheme.starts_with(|first: char| first.is_ascii_alphabetic());
+    starts_well && scheme.bytes().all(in_scheme) && !authority.is_empty() && authority.bytes().all(in_authority)
+}
+
+/// The pattern of a list of origins.
+const ORIGINS: &str = concat!("^ *(", origin!(), "( *, *", origin!(), ")*)? *$");
+
 /// How long things may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args, JsonSchema)]
 pub struct Limits {
     /// Longest message of a transaction, in bytes; a longer one comes in several, cut between changes
     #[arg(long = "maxMessageBytes", env = "MAX_MESSAGE_BYTES", default_value_t = 16 * MEBIBYTE, global = true, value_name = "BYTES",
-          value_parser = up_to(512 * MEBIBYTE))]
+          value_parser = up_to(MESSAGE_BYTES))]
+    #[schemars(rename = "MAX_MESSAGE_BYTES", range(min = 1, max = MESSAGE_BYTES), extend("default" = 16 * MEBIBYTE))]
     pub max_message_bytes: usize,
     /// Longest change of one row, in bytes; at a longer one the stream closes with 1011
     #[arg(long = "maxRowBytes", env = "MAX_ROW_BYTES", default_value_t = 256 * MEBIBYTE, global = true, value_name = "BYTES",
-          value_parser = up_to(1_000 * MEBIBYTE))]
+          value_parser = up_to(ROW_BYTES))]
+    #[schemars(rename = "MAX_ROW_BYTES", range(min = 1, max = ROW_BYTES), extend("default" = 256 * MEBIBYTE))]
     pub max_row_bytes: usize,
+}
+
+impl Config {
+    fn example() -> Value {
+        json!({"DBNAME": "shop", "PGUSER": "replicator", "PGPASS": "secret", "PGHOST": "db", "SERVERHOST": "0.0.0.0"})
+    }
+}
+
+/// Each setting has a default, or need not be there.
+fn all_optional(schema: &mut Schema) {
+    schema.remove("required");
 }
 
 impl Limits {
@@ -85,14 +175,20 @@ impl Limits {
 
 const MEBIBYTE: usize = 1024 * 1024;
 
+/// What `MAX_MESSAGE_BYTES` may be at most.
+const MESSAGE_BYTES: usize = 512 * MEBIBYTE;
+
+/// What `MAX_ROW_BYTES` may be at most.
+const ROW_BYTES: usize = 1_000 * MEBIBYTE;
+
 fn up_to(limit: usize) -> impl clap::builder::TypedValueParser<Value = usize> {
     RangedU64ValueParser::new().range(1..=limit as u64)
 }
 
 impl Cli {
-    /// What to log. The commands are for people, who came to see something else.
+    /// What to log. The commands are for people, who came to see something else. To warp, whatever a stranger sends to the port is an error of ours.
     pub fn log(&self) -> &str {
-        self.config.log.as_deref().unwrap_or(if self.command.is_none() { "info,sqlx_core=warn,sqlx=warn" } else { "warn" })
+        self.config.log.as_deref().unwrap_or(if self.command.is_none() { "info,sqlx_core=warn,sqlx=warn,warp=off" } else { "warn" })
     }
 }
 
@@ -102,33 +198,41 @@ pub fn program() -> String {
 }
 
 /// Where Postgres is and how to log in, for both kinds of connection.
-#[derive(Clone, Args)]
+#[derive(Clone, Args, JsonSchema)]
 pub struct PostgresConfig {
     /// Database
     #[arg(long = "db", env = "DBNAME", default_value = "postgres", global = true, value_name = "NAME")]
+    #[schemars(rename = "DBNAME", extend("default" = "postgres"))]
     pub database: String,
     /// Role, with LOGIN and REPLICATION
     #[arg(long, env = "PGUSER", default_value = "postgres", global = true, value_name = "ROLE")]
+    #[schemars(rename = "PGUSER", extend("default" = "postgres"))]
     pub user: String,
     /// Password; '' means none
     #[arg(long, env = "PGPASS", hide_env_values = true, default_value = "", hide_default_value = true, global = true)]
+    #[schemars(rename = "PGPASS", extend("default" = ""))]
     pub password: String,
     /// Host name, address, or the folder of a Unix socket
     #[arg(long = "pgHost", env = "PGHOST", default_value = "localhost", global = true, value_name = "HOST")]
+    #[schemars(rename = "PGHOST", extend("default" = "localhost"))]
     pub host: String,
     /// Port
     #[arg(long = "pgPort", env = "PGPORT", default_value_t = 5432, global = true, value_name = "PORT")]
+    #[schemars(rename = "PGPORT", extend("default" = 5432))]
     pub port: u16,
     /// Whether to use TLS and what to verify, as in libpq
     #[arg(long = "pgSslMode", env = "PGSSLMODE", default_value = "prefer", global = true, value_name = "MODE")]
+    #[schemars(rename = "PGSSLMODE", extend("default" = "prefer"))]
     pub ssl_mode: SslMode,
     /// File of trusted certificates (PEM), for verify-ca and verify-full; without it: the public authorities
     #[arg(long = "pgSslRootCert", env = "PGSSLROOTCERT", global = true, value_name = "FILE")]
+    #[schemars(rename = "PGSSLROOTCERT", with = "String")]
     pub ssl_root_cert: Option<PathBuf>,
 }
 
 /// What TLS must prove, in libpq's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, JsonSchema)]
+#[schemars(inline, rename_all = "kebab-case")]
 pub enum SslMode {
     /// No TLS.
     Disable,
@@ -270,6 +374,7 @@ pub const MAX_ENDED_STREAMS: usize = 1024;
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use proptest::prelude::*;
 
     fn parse(arguments: &[&str]) -> Config {
         Cli::parse_from([&["pgdeltastream"], arguments].concat()).config
@@ -315,6 +420,48 @@ mod tests {
         let error = Cli::try_parse_from(["pgdeltastream", "--pgSslMode", "yes"]).unwrap_err().to_string();
         for part in ["--pgSslMode", "yes", "disable, prefer, require, verify-ca, verify-full"] {
             assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_schema_says_what_the_command_line_says() {
+        let schema = schemars::schema_for!(Config).to_value();
+        let command = Cli::command();
+        let settings: Vec<&clap::Arg> = command.get_arguments().filter(|argument| argument.get_env().is_some()).collect();
+        assert_eq!(schema["properties"].as_object().unwrap().len(), settings.len());
+        for setting in settings {
+            let property = &schema["properties"][setting.get_env().unwrap().to_str().unwrap()];
+            assert_eq!(property["description"].as_str(), setting.get_help().map(ToString::to_string).as_deref(), "{setting}");
+            let default = setting.get_default_values().first().map(|default| default.to_str().unwrap().to_owned());
+            let described = property.get("default").map(|default| default.as_str().map_or_else(|| default.to_string(), str::to_owned));
+            assert_eq!(described, default, "{setting}");
+            let choices: Vec<String> = setting.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+            let described = property["oneOf"].as_array().into_iter().flatten();
+            assert_eq!(described.map(|choice| choice["const"].as_str().unwrap()).collect::<Vec<_>>(), choices, "{setting}");
+        }
+    }
+
+    #[test]
+    fn bounds_are_those_of_the_schema() {
+        let properties = schemars::schema_for!(Config).to_value()["properties"].clone();
+        for (flag, variable) in [
+            ("--maxMessageBytes", "MAX_MESSAGE_BYTES"),
+            ("--maxRowBytes", "MAX_ROW_BYTES"),
+            ("--serverPort", "SERVERPORT"),
+            ("--pgPort", "PGPORT"),
+        ] {
+            let bound = |name: &str| properties[variable][name].as_i64().unwrap();
+            let is_taken = |value: i64| Cli::try_parse_from(["pgdeltastream", &format!("{flag}={value}")]).is_ok();
+            assert!(is_taken(bound("minimum")) && is_taken(bound("maximum")), "{flag}");
+            assert!(!is_taken(bound("minimum") - 1) && !is_taken(bound("maximum") + 1), "{flag}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_schema_says_the_grammar_of_origins(text in "( |,|\\*|https?://[a-z]{0,2}|:80|/|\\[::1\\]|[ä@?]){0,5}") {
+            let pattern = json!({"type": "string", "pattern": ORIGINS});
+            prop_assert_eq!(jsonschema::is_valid(&pattern, &json!(text)), text.parse::<Origins>().is_ok(), "{:?}", text);
         }
     }
 

@@ -1,16 +1,21 @@
 //! What comes from outside is checked against the JSON Schemas in `schemas/`, the very files that are published, and becomes a typed
 //! message only then.
 
+pub mod published;
 pub mod subscription;
+pub mod table;
 
 use std::sync::LazyLock;
 
-use jsonschema::Validator;
-use schemars::JsonSchema;
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ValidationError, Validator};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::message::{Acknowledgement, Fault, InitResponse, Problem, SnapshotDataRequest, StreamError, StreamQuery};
+use crate::filter::TablePattern;
+use crate::message::{Acknowledgement, Fault, SnapshotDataRequest, StreamQuery, TableSchemaQuery};
+use crate::name::{ColumnName, SlotName, TableName};
+use published::Message;
 
 /// A message that breaks its contract: every fault, each with its place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,32 +36,10 @@ impl Invalid {
     }
 }
 
-/// A message with a schema of its own in `schemas/`.
-pub trait Message: JsonSchema {
-    /// The file's name, without `.json`.
-    const NAME: &'static str;
-    /// The file's text, as it was when this program was built.
-    const SCHEMA: &'static str;
-}
-
 /// A message that clients send.
 pub trait Request: Message + DeserializeOwned {
     /// The schema, compiled once.
     fn validator() -> &'static Validator;
-}
-
-macro_rules! messages {
-    ($($message:ty => $name:literal),+ $(,)?) => {
-        $(impl Message for $message {
-            const NAME: &'static str = $name;
-            const SCHEMA: &'static str = include_str!(concat!("../schemas/", $name, ".json"));
-        })+
-
-        /// The name and the text of every schema as the types have it now; `schemas/` must hold the same.
-        pub fn generated() -> Vec<(&'static str, String)> {
-            vec![$(($name, generate::<$message>())),+]
-        }
-    };
 }
 
 macro_rules! requests {
@@ -70,16 +53,17 @@ macro_rules! requests {
     };
 }
 
-messages! {
-    InitResponse => "init-response",
-    SnapshotDataRequest => "snapshot-data-request",
-    StreamQuery => "stream-query",
-    Acknowledgement => "acknowledgement",
-    StreamError => "stream-error",
-    Problem => "problem",
+requests!(Acknowledgement, SnapshotDataRequest, StreamQuery, TableSchemaQuery);
+
+/// The JSON pointer to a member of the root.
+pub fn pointer(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-requests!(SnapshotDataRequest, StreamQuery, Acknowledgement);
+/// A parameter of a call that takes none of that name.
+pub fn unknown(parameter: &str) -> Fault {
+    Fault { pointer: pointer(parameter), message: String::from("there is no such parameter here") }
+}
 
 /// Reads a message from JSON text.
 pub fn read<T: Request>(text: &[u8]) -> Result<T, Invalid> {
@@ -89,30 +73,73 @@ pub fn read<T: Request>(text: &[u8]) -> Result<T, Invalid> {
 
 /// Reads a message from a JSON value.
 pub fn read_value<T: Request>(value: Value) -> Result<T, Invalid> {
-    let faults: Vec<Fault> = T::validator()
-        .iter_errors(&value)
-        .map(|error| Fault { pointer: error.instance_path().to_string(), message: truncated(&error.to_string()) })
-        .collect();
+    let faults: Vec<Fault> = T::validator().iter_errors(&value).flat_map(|error| faults::<T>(&error)).collect();
     if !faults.is_empty() {
         return Err(Invalid { faults });
     }
-    // JSON Schema takes 10.0 for an integer, serde does not.
     serde_json::from_value(value).map_err(|error| Invalid::at("", error))
+}
+
+/// Each member that is missing or unknown is a fault of its own place.
+fn faults<T: Message>(error: &ValidationError<'_>) -> Vec<Fault> {
+    let place = error.instance_path().to_string();
+    let member = |name: &str, message: &str| Fault { pointer: format!("{place}{}", pointer(name)), message: message.to_owned() };
+    match error.kind() {
+        ValidationErrorKind::Required { property } => vec![member(property.as_str().unwrap_or_default(), "is missing")],
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            unexpected.iter().map(|name| member(name, "is unknown: there is no such member or parameter here")).collect()
+        }
+        ValidationErrorKind::Not { .. } => {
+            let message = said_beside::<T>(error).unwrap_or_else(|| error.to_string());
+            vec![Fault { pointer: place, message }]
+        }
+        ValidationErrorKind::Pattern { .. } => {
+            let message = in_plain_words(&place, error.instance()).unwrap_or_else(|| error.to_string());
+            vec![Fault { message: truncated(&message), pointer: place }]
+        }
+        _ => vec![Fault { pointer: place, message: truncated(&error.to_string()) }],
+    }
+}
+
+/// The patterns of names are exact, and tell people nothing.
+fn in_plain_words(place: &str, value: &Value) -> Option<String> {
+    let text = value.as_str()?;
+    match place {
+        "/slotName" => text.parse::<SlotName>().err().map(|error| error.to_string()),
+        "/table" => text.parse::<TableName>().err().map(|error| error.to_string()),
+        "/order_by/column" => text.parse::<ColumnName>().err().map(|error| error.to_string()),
+        "/tables" | "/excludeTables" => TablePattern::list(text).err().map(|error| error.to_string()),
+        _ => None,
+    }
+}
+
+/// What the description beside a `not` says.
+fn said_beside<T: Message>(error: &ValidationError<'_>) -> Option<String> {
+    let schema: Value = serde_json::from_str(T::SCHEMA).ok()?;
+    let location = error.schema_path().to_string();
+    let description = schema.pointer(location.strip_suffix("/not")?)?.get("description")?;
+    description.as_str().map(str::to_owned)
 }
 
 /// Reads a message from the parameters of a query string, each given once.
 pub fn read_query<T: Request>(parameters: Vec<(String, String)>) -> Result<T, Invalid> {
     let mut object = serde_json::Map::new();
+    let mut repeated = vec![];
     for (name, text) in parameters {
         let value = match text.as_str() {
             "true" | "false" if is_boolean::<T>(&name) => Value::Bool(text == "true"),
             _ => Value::String(text),
         };
         if object.insert(name.clone(), value).is_some() {
-            return Err(Invalid::at(&format!("/{name}"), "given more than once"));
+            repeated.extend(Invalid::at(&pointer(&name), "given more than once").faults);
         }
     }
-    read_value(Value::Object(object))
+    let read = read_value(Value::Object(object));
+    if repeated.is_empty() {
+        return read;
+    }
+    repeated.extend(read.err().into_iter().flat_map(|invalid| invalid.faults));
+    Err(Invalid { faults: repeated })
 }
 
 fn is_boolean<T: Message>(property: &str) -> bool {
@@ -127,13 +154,6 @@ fn truncated(message: &str) -> String {
         Some((end, _)) => format!("{}…", message.get(..end).unwrap_or_default()),
         None => message.to_owned(),
     }
-}
-
-fn generate<T: Message>() -> String {
-    let schema = schemars::generate::SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
-    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
-    text.push('\n');
-    text
 }
 
 #[expect(clippy::expect_used, reason = "the embedded schemas are compiled by a test of this module")]
@@ -165,7 +185,7 @@ mod tests {
         let faults = faults::<SnapshotDataRequest>(r#"{"offset":-1,"limit":"x","order_by":{"column":"id","order":"sideways"},"more":1}"#);
         let mut pointers: Vec<_> = faults.iter().map(|(pointer, _)| pointer.as_str()).collect();
         pointers.sort_unstable();
-        assert_eq!(pointers, ["", "", "/limit", "/offset", "/order_by/order"], "{faults:?}");
+        assert_eq!(pointers, ["/limit", "/more", "/offset", "/order_by/order", "/table"], "{faults:?}");
     }
 
     #[test]
@@ -179,6 +199,18 @@ mod tests {
         {
             assert!(read::<SnapshotDataRequest>(body.as_bytes()).is_err(), "{body:?}");
         }
+    }
+
+    #[test]
+    fn what_the_schema_takes_for_an_integer_is_one() {
+        let limit = |limit: &str| read::<SnapshotDataRequest>(format!(r#"{{"table":"t","limit":{limit}}}"#).as_bytes()).ok()?.limit;
+        for (text, number) in [("10.0", 10), ("1e3", 1_000), ("0", 0), ("-0.0", 0), ("9223372036854775807", i64::MAX.cast_unsigned())] {
+            assert_eq!(limit(text), Some(number), "{text}");
+        }
+        for text in ["10.5", "-1", "-1.0", "1e19", "9223372036854775808", "1e400", "\"1\"", "null"] {
+            assert_eq!(limit(text), None, "{text}");
+        }
+        assert!(limit("9223372036854775808.0").is_none_or(|limit| i64::try_from(limit).is_ok()), "the bigint of Postgres ends before that");
     }
 
     #[test]

@@ -170,13 +170,6 @@ impl fmt::Display for TablePattern {
     }
 }
 
-impl Actions {
-    /// Whether no row is meant.
-    pub fn is_only_truncate(&self) -> bool {
-        self.0.iter().all(|action| *action == Action::Truncate)
-    }
-}
-
 impl FromStr for Actions {
     type Err = FilterError;
 
@@ -307,7 +300,6 @@ mod tests {
     fn actions_are_a_list_in_any_order() {
         let actions: Actions = "truncate , insert,insert".parse().unwrap();
         assert_eq!(actions.to_string(), "insert,truncate");
-        assert!(!actions.is_only_truncate() && "truncate".parse::<Actions>().unwrap().is_only_truncate());
         for text in ["", "insert,", "Insert", "upsert", "insert update"] {
             assert!(text.parse::<Actions>().is_err(), "{text:?}");
         }

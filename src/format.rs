@@ -13,6 +13,7 @@ mod xid;
 use std::collections::VecDeque;
 
 use crate::lsn::Lsn;
+use crate::message::NoticeCode;
 use crate::name::TableName;
 use crate::row::Encoding;
 use crate::wal2json::Malformed;
@@ -174,7 +175,7 @@ impl Format {
     }
 
     /// Tells the client something that is no part of the stream, where its format has a way to say it.
-    pub fn notice(&self, code: &str, message: &str, table: &TableName) -> Option<String> {
+    pub fn notice(&self, code: NoticeCode, message: String, table: &TableName) -> Option<String> {
         matches!(self, Self::Events(_)).then(|| events::notice(code, message, table))
     }
 

@@ -1,56 +1,100 @@
 //! The routes, as one list, and their handlers.
 
+pub mod api;
+mod close;
+mod docs;
+mod document;
+mod origin;
 mod problem;
+mod request;
 mod socket;
 
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use futures_util::{Stream, StreamExt, TryStreamExt};
-use tokio::time::timeout;
 use warp::Filter;
-use warp::http::{HeaderValue, Method, header};
+use warp::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use warp::reply::{Reply, Response};
 use warp::ws::Ws;
 
-use crate::config::{BODY_TIMEOUT, MAX_BODY_BYTES};
+use crate::config::Origins;
 use crate::contract::subscription::Subscription;
-use crate::contract::{self, Invalid};
-use crate::message::{InitResponse, SnapshotDataRequest};
+use crate::contract::{self, Invalid, published};
+use crate::message::{Health, InitResponse, SnapshotDataRequest, Status, TableSchemaQuery};
 use crate::name::{SlotName, TableName};
+use crate::row::Numbers;
 use crate::sidecar::{Rows, Sidecar};
+use document::{Freshness, document};
+use origin::Sender;
 use problem::Refusal;
+use request::{at, parameters_of_query, query, with_parameter};
 
-/// What there is, and how it may be asked for.
-const ROUTES: [(&str, &[Method]); 4] = [
-    ("/healthz", &[Method::GET]),
-    ("/v1/init", &[Method::GET, Method::POST]),
-    ("/v1/snapshot/data", &[Method::POST]),
-    ("/v1/lr/stream", &[Method::GET]),
-];
+const GET: &[Method] = &[Method::GET, Method::HEAD];
 
 /// All that the service answers.
-pub fn routes(sidecar: Arc<Sidecar>) -> impl Filter<Extract = (Response,), Error = std::convert::Infallible> + Clone {
+pub fn routes(sidecar: Arc<Sidecar>, origins: Origins) -> impl Filter<Extract = (Response,), Error = std::convert::Infallible> + Clone {
     let sidecar = warp::any().map(move || sidecar.clone());
+    let headers = warp::header::headers_cloned();
     let websocket = warp::ws().map(Some).or(warp::any().map(|| None)).unify();
 
-    let healthz = warp::path!("healthz").and(warp::get()).map(healthz);
-    let init = warp::path!("v1" / "init").and(warp::get().or(warp::post()).unify()).and(sidecar.clone()).then(init);
+    let healthz = at(api::HEALTHZ, GET).map(healthz);
+    let init = at(api::INIT, &[Method::GET, Method::POST]).and(sidecar.clone()).then(init);
     let snapshot_data =
-        warp::path!("v1" / "snapshot" / "data").and(warp::post()).and(sidecar.clone()).and(warp::body::stream()).then(snapshot_data);
-    let stream = warp::path!("v1" / "lr" / "stream")
-        .and(warp::get())
-        .and(sidecar)
-        .and(warp::query::<Vec<(String, String)>>())
-        .and(websocket)
-        .then(stream);
-    let anything_else = warp::method().and(warp::path::full()).map(|method, path: warp::path::FullPath| nothing(&method, path.as_str()));
+        at(api::SNAPSHOT_DATA, &[Method::POST]).and(sidecar.clone()).and(headers).and(warp::body::stream()).then(snapshot_data);
+    let stream = at(api::STREAM, &[Method::GET]).and(sidecar.clone()).and(parameters_of_query()).and(websocket).then(stream);
+    let schemas = fixed(api::SCHEMAS, published::list);
+    let schema = with_parameter(api::SCHEMA, GET).and(nothing_asked()).and(headers).map(schema);
+    let table_schema = with_parameter(api::TABLE_SCHEMA, GET).and(sidecar).and(query()).and(headers).then(table_schema);
+    let openapi = fixed(api::OPENAPI, || api::openapi::DOCUMENT);
+    let asyncapi = fixed(api::ASYNCAPI, || api::asyncapi::DOCUMENT);
+    let docs = fixed(api::DOCS, docs::page).map(docs::protect);
+    // Some have no path, as CONNECT, and to ask warp for that one panics. Here it is empty, as that of `/`.
+    let root = warp::path::end().map(|| Refusal::NoRoute(String::from("/")).into_response());
+    let anything_else = warp::method()
+        .and(warp::path::full())
+        .and(headers)
+        .map(|method, path: warp::path::FullPath, headers| answer(nothing(method, path.as_str(), &headers)));
 
-    healthz.or(init).unify().or(snapshot_data).unify().or(stream).unify().or(anything_else).unify()
+    let from_elsewhere = refuse_other_sites(origins.clone());
+    let calls = healthz.or(init).unify().or(snapshot_data).unify().or(stream).unify();
+    let documents = schemas.or(schema).unify().or(table_schema).unify().or(openapi).unify().or(asyncapi).unify().or(docs).unify();
+    let everything = from_elsewhere.or(root).unify().or(calls).unify().or(documents).unify().or(anything_else).unify();
+    headers.and(everything).map(move |headers: HeaderMap, mut response: Response| {
+        if let Ok(sender) = Sender::of(&headers, &origins) {
+            sender.let_read(&origins, response.headers_mut());
+        }
+        // What is no document is of its moment, a GET that changes things most of all.
+        response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        response
+    })
+}
+
+/// Answers those who may not ask, and nobody else.
+fn refuse_other_sites(origins: Origins) -> impl Filter<Extract = (Response,), Error = warp::Rejection> + Clone {
+    warp::header::headers_cloned().and_then(move |headers: HeaderMap| {
+        let refused = Sender::of(&headers, &origins).err().map(Refusal::into_response);
+        std::future::ready(refused.ok_or_else(warp::reject::not_found))
+    })
+}
+
+/// A document that changes with the program only.
+fn fixed(path: &'static str, text: fn() -> &'static str) -> impl Filter<Extract = (Response,), Error = warp::Rejection> + Clone {
+    at(path, GET).and(nothing_asked()).and(warp::header::headers_cloned()).map(move |asked: Result<(), Refusal>, headers: HeaderMap| {
+        answer(asked.and_then(|()| document(&headers, api::content_types(path), Freshness::Minutes, text())))
+    })
+}
+
+/// A query string without parameters.
+fn nothing_asked() -> impl Filter<Extract = (Result<(), Refusal>,), Error = std::convert::Infallible> + Clone {
+    parameters_of_query().map(|parameters: Result<Vec<(String, String)>, Refusal>| {
+        let faults: Vec<_> = parameters?.iter().map(|(name, _)| contract::unknown(name)).collect();
+        if faults.is_empty() { Ok(()) } else { Err(Invalid { faults }.into()) }
+    })
 }
 
 fn healthz() -> Response {
-    warp::reply::json(&serde_json::json!({"status": "ok"})).into_response()
+    warp::reply::json(&Health { status: Status::Ok }).into_response()
 }
 
 async fn init(sidecar: Arc<Sidecar>) -> Response {
@@ -60,12 +104,16 @@ async fn init(sidecar: Arc<Sidecar>) -> Response {
     }))
 }
 
-async fn snapshot_data(sidecar: Arc<Sidecar>, body: impl Stream<Item = Result<impl Buf, warp::Error>>) -> Response {
-    answer(read_snapshot(&sidecar, body).await.map(rows))
+async fn snapshot_data(sidecar: Arc<Sidecar>, headers: HeaderMap, body: impl Stream<Item = Result<impl Buf, warp::Error>>) -> Response {
+    answer(read_snapshot(&sidecar, &headers, body).await.map(rows))
 }
 
-async fn read_snapshot(sidecar: &Sidecar, body: impl Stream<Item = Result<impl Buf, warp::Error>>) -> Result<Rows, Refusal> {
-    let request: SnapshotDataRequest = contract::read(&timeout(BODY_TIMEOUT, whole(body)).await.map_err(|_| Refusal::BodyTooSlow)??)?;
+async fn read_snapshot(
+    sidecar: &Sidecar,
+    headers: &HeaderMap,
+    body: impl Stream<Item = Result<impl Buf, warp::Error>>,
+) -> Result<Rows, Refusal> {
+    let request: SnapshotDataRequest = request::body(headers, body).await?;
     let slot = request.slot_name.as_deref().map(|name| parse::<SlotName>("/slotName", name)).transpose()?;
     let table = parse::<TableName>("/table", &request.table)?;
     Ok(sidecar.snapshot_rows(slot, table, request).await?)
@@ -77,28 +125,70 @@ fn rows(rows: Rows) -> Response {
     // An error in here breaks the connection off, so that nobody takes what came for the whole.
     let pieces = first.chain(rest).inspect_err(|error| tracing::error!(%error, "snapshot broken off"));
     let mut response = warp::reply::stream(pieces).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(api::JSON));
     response
 }
 
-async fn stream(sidecar: Arc<Sidecar>, query: Vec<(String, String)>, websocket: Option<Ws>) -> Response {
+async fn stream(sidecar: Arc<Sidecar>, query: Result<Vec<(String, String)>, Refusal>, websocket: Option<Ws>) -> Response {
     answer(open_stream(sidecar, query, websocket).await)
 }
 
-async fn open_stream(sidecar: Arc<Sidecar>, query: Vec<(String, String)>, websocket: Option<Ws>) -> Result<Response, Refusal> {
-    let subscription = Subscription::read(query)?;
+async fn open_stream(
+    sidecar: Arc<Sidecar>,
+    query: Result<Vec<(String, String)>, Refusal>,
+    websocket: Option<Ws>,
+) -> Result<Response, Refusal> {
+    let subscription = Subscription::read(query?)?;
     let websocket = websocket.ok_or(Refusal::NoWebsocket)?;
     let session = sidecar.open_stream(subscription).await?;
     Ok(socket::upgrade(websocket, session, sidecar))
 }
 
+fn schema(name: String, asked: Result<(), Refusal>, headers: HeaderMap) -> Response {
+    let text = asked.and_then(|()| published::PUBLISHED.get(name.as_str()).copied().ok_or(Refusal::NoSuchSchema(name)));
+    answer(text.and_then(|text| document(&headers, api::content_types(api::SCHEMA), Freshness::Minutes, text)))
+}
+
+async fn table_schema(table: String, sidecar: Arc<Sidecar>, query: Result<TableSchemaQuery, Refusal>, headers: HeaderMap) -> Response {
+    answer(read_table_schema(&table, &sidecar, query, &headers).await)
+}
+
+async fn read_table_schema(
+    table: &str,
+    sidecar: &Sidecar,
+    query: Result<TableSchemaQuery, Refusal>,
+    headers: &HeaderMap,
+) -> Result<Response, Refusal> {
+    let numbers = if query?.numbers.is_some() { Numbers::Strings } else { Numbers::Bare };
+    let schema = sidecar.table_schema(parse("/table", table)?).await?;
+    document(headers, api::content_types(api::TABLE_SCHEMA), Freshness::Never, schema.render(numbers))
+}
+
 /// What matched no route, or was malformed before a handler saw it.
-fn nothing(method: &Method, path: &str) -> Response {
-    match ROUTES.iter().find(|(route, _)| *route == path) {
-        None => Refusal::NoRoute(path.to_owned()).into_response(),
-        Some((_, methods)) if !methods.contains(method) => Refusal::Method(method.clone(), methods).into_response(),
-        Some(_) => Refusal::Malformed.into_response(),
+fn nothing(method: Method, path: &str, headers: &HeaderMap) -> Result<Response, Refusal> {
+    let segments = match path {
+        "*" => vec![],
+        path => request::segments(path).ok_or(Refusal::Malformed)?,
+    };
+    let methods = api::methods(&segments);
+    let methods = match methods {
+        None if path == "*" => vec![Method::GET, Method::HEAD, Method::POST, Method::OPTIONS],
+        None => return Err(Refusal::NoRoute(path.to_owned())),
+        Some(methods) => methods,
+    };
+    let allowed = allow(&methods);
+    if method != Method::OPTIONS {
+        return Err(Refusal::Method(method, allowed));
     }
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    response.headers_mut().insert(header::ALLOW, allowed);
+    origin::preflight(headers, &methods, &mut response);
+    Ok(response)
+}
+
+fn allow(methods: &[Method]) -> HeaderValue {
+    let names = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    HeaderValue::from_str(&names).unwrap_or(HeaderValue::from_static("OPTIONS"))
 }
 
 fn answer<E: Into<Refusal>>(result: Result<Response, E>) -> Response {
@@ -107,18 +197,4 @@ fn answer<E: Into<Refusal>>(result: Result<Response, E>) -> Response {
 
 fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(pointer: &str, text: &str) -> Result<T, Invalid> {
     text.parse().map_err(|error| Invalid::at(pointer, error))
-}
-
-/// The body, whatever content type it says it has: `curl -d` says another.
-async fn whole(body: impl Stream<Item = Result<impl Buf, warp::Error>>) -> Result<Vec<u8>, Refusal> {
-    let mut body = std::pin::pin!(body);
-    let mut whole = vec![];
-    while let Some(mut piece) = body.try_next().await.map_err(|_| Refusal::Malformed)? {
-        let piece: Bytes = piece.copy_to_bytes(piece.remaining());
-        whole.extend_from_slice(&piece);
-        if whole.len() > MAX_BODY_BYTES {
-            return Err(Refusal::BodyTooLarge);
-        }
-    }
-    Ok(whole)
 }

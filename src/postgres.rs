@@ -9,6 +9,7 @@ pub mod server_error;
 pub mod service;
 pub mod slots;
 pub mod streams;
+pub mod table;
 pub mod tls;
 pub mod types;
 mod view;

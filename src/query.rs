@@ -48,8 +48,10 @@ pub fn import_snapshot(name: &str) -> Sql {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{table} has no column {column}")]
 pub struct NoSuchColumn {
-    table: TableName,
-    column: String,
+    /// Which table.
+    pub table: TableName,
+    /// What was asked for.
+    pub column: String,
 }
 
 impl Table {

@@ -37,7 +37,8 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         Err(error) => tracing::warn!(%error, "listening at an unknown address"),
     }
     let stopping = shutdown.clone();
-    let serving = warp::serve(http::routes(sidecar.clone())).incoming(listener).graceful(stopping.cancelled_owned()).run();
+    let serving =
+        warp::serve(http::routes(sidecar.clone(), config.origins.clone())).incoming(listener).graceful(stopping.cancelled_owned()).run();
     let draining = async {
         shutdown.cancelled().await;
         tracing::info!("shutting down");

@@ -16,6 +16,7 @@ use crate::config::{
     CLOSE_TIMEOUT, IMPATIENT_TIMEOUT, INIT_QUEUE_TIMEOUT, Limits, MAX_ENDED_STREAMS, PostgresConfig, SLOT_RELEASE_TIMEOUT,
 };
 use crate::contract::subscription::Subscription;
+use crate::contract::table::TableSchema;
 use crate::format::{Admission, Events, Format, Records, Transactions};
 use crate::lsn::Lsn;
 use crate::message::{SnapshotDataRequest, StreamFormat};
@@ -33,7 +34,7 @@ use crate::snapshot::{self, Page, Pieces, SnapshotError, Snapshots};
 use crate::stream::{Parts, Route, Session};
 use crate::wal2json::options::PluginOptions;
 
-pub use error::{InitError, NoStream, OpenError, ReadError};
+pub use error::{InitError, NoStream, OpenError, ReadError, TableError};
 
 /// Different names to try before giving up: with some ten million of them, two clashes in a row are no chance any more.
 const MAX_NAME_ATTEMPTS: usize = 5;
@@ -224,6 +225,11 @@ impl Sidecar {
         });
         let first = rest.next().await.unwrap_or(Err(SnapshotError::BrokenOff))?;
         Ok(Rows { first, rest })
+    }
+
+    /// Describes a table as it is now.
+    pub async fn table_schema(&self, table: TableName) -> Result<TableSchema, TableError> {
+        self.database.table_schema(&table).await?.ok_or(TableError::NoSuchTable(table))
     }
 
     /// Opens a stream: all that can be refused is refused here. Whoever has the stream leaves first.

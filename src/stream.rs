@@ -23,7 +23,7 @@ use crate::config::{CLOSE_TIMEOUT, IMPATIENT_TIMEOUT, Limits, PostgresConfig, QU
 use crate::contract::{self, Invalid};
 use crate::format::{Answer, Format, Item};
 use crate::lsn::Lsn;
-use crate::message::{Acknowledgement, StreamError};
+use crate::message::{Acknowledgement, StreamError, StreamErrorCode};
 use crate::name::SlotName;
 use crate::postgres::replication::Replication;
 use crate::postgres::service::{Database, QueryError};
@@ -332,13 +332,13 @@ async fn quiet(heard_at: Option<Instant>) {
 impl From<Invalid> for StreamError {
     fn from(invalid: Invalid) -> Self {
         let error = format!("not an acknowledgement, expected {{\"lsn\":\"0/170FCB0\"}}: {invalid}");
-        Self { error, code: String::from("invalid_frame") }
+        Self { error, code: StreamErrorCode::InvalidFrame }
     }
 }
 
 impl From<Ahead> for StreamError {
     fn from(ahead: Ahead) -> Self {
-        Self { error: ahead.to_string(), code: String::from("lsn_ahead") }
+        Self { error: ahead.to_string(), code: StreamErrorCode::LsnAhead }
     }
 }
 
@@ -346,7 +346,7 @@ impl From<QueryError> for StreamError {
     fn from(error: QueryError) -> Self {
         Self {
             error: format!("the acknowledgement cannot be checked now, send it again: {error}"),
-            code: String::from("postgres_unavailable"),
+            code: StreamErrorCode::PostgresUnavailable,
         }
     }
 }

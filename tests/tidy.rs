@@ -22,12 +22,16 @@ const FLOORS: [(usize, &[&str]); 9] = [
 const TOP: [&str; 6] = ["cluster", "listen", "http", "server", "tail", "demo"];
 
 /// Crates that only these modules may name.
-const DOORS: [(&str, &[&str]); 9] = [
+const DOORS: [(&str, &[&str]); 13] = [
+    ("headers", &["http"]),
+    ("headers_accept", &["http"]),
     ("jsonschema", &["contract"]),
+    ("maud", &["http"]),
     ("names", &["name"]),
     ("pgwire_replication", &["postgres"]),
+    ("pulldown_cmark", &["http"]),
     ("rustls", &["postgres"]),
-    ("schemars", &["contract", "message"]),
+    ("schemars", &["config", "contract", "message"]),
     ("sqlx", &["postgres", "demo"]),
     ("tokio_tungstenite", &["http", "tail"]),
     ("warp", &["http", "server"]),

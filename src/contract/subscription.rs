@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Invalid, read_query, truncated};
+use super::{Invalid, pointer, read_query};
 use crate::filter::{Actions, Filter, FilterError, TablePattern};
 use crate::message::{Fault, StreamFormat, StreamQuery};
 use crate::name::SlotName;
@@ -11,9 +11,6 @@ use crate::wal2json::options::{FormatVersion, MessagePrefix, PluginOptions, Swit
 
 /// Options of wal2json that positions and framing depend on.
 const SET_BY_US: [&str; 5] = ["includeLsn", "includeTransaction", "prettyPrint", "writeInChunks", "formatVersion"];
-
-/// The parameters that are lists of tables.
-const TABLES: [&str; 2] = ["tables", "excludeTables"];
 
 /// A stream as one connection wants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +51,13 @@ impl Subscription {
         match read_query::<StreamQuery>(parameters.clone()) {
             Ok(query) => subscription(query, faults),
             Err(invalid) => {
-                faults.invalid.extend(invalid.faults.into_iter().map(|fault| in_plain_words(fault, &parameters)));
-                Err(Invalid { faults: faults.invalid }.into())
+                // What is left may break other rules, and all faults are to be told at once.
+                let rest = without_faulty(&parameters, &invalid.faults);
+                faults.invalid.extend(invalid.faults);
+                match read_query::<StreamQuery>(rest) {
+                    Ok(query) => subscription(query, faults),
+                    Err(_) => Err(Invalid { faults: faults.invalid }.into()),
+                }
             }
         }
     }
@@ -109,19 +111,19 @@ impl Faults {
     }
 }
 
-/// The schema's pattern of a list of tables is exact, and tells people nothing.
-fn in_plain_words(fault: Fault, parameters: &[(String, String)]) -> Fault {
-    let named = |name: &str| TABLES.contains(&name) && fault.pointer.strip_prefix('/') == Some(name);
-    let list = parameters.iter().find(|(name, _)| named(name)).map(|(_, list)| TablePattern::list(list));
-    let message = list.and_then(Result::err).map_or(fault.message, |error| truncated(&error.to_string()));
-    Fault { pointer: fault.pointer, message }
+/// Those parameters that no fault points to, and some slot.
+fn without_faulty(parameters: &[(String, String)], faults: &[Fault]) -> Vec<(String, String)> {
+    let is_faulty = |name: &str| faults.iter().any(|fault| fault.pointer == pointer(name));
+    let slot = (String::from("slotName"), String::from("_"));
+    let others = parameters.iter().filter(|(name, _)| name != "slotName" && !is_faulty(name)).cloned();
+    std::iter::once(slot).chain(others).collect()
 }
 
 fn subscription(query: StreamQuery, mut faults: Faults) -> Result<Subscription, Rejected> {
     let slot = faults.check("slotName", query.slot_name.parse::<SlotName>());
     let filter = filter(&query, &mut faults);
     let options = match query.format {
-        StreamFormat::Events => options_of_events(&query, &mut faults),
+        StreamFormat::Events => options_of_events(&query),
         StreamFormat::Wal2jsonV1 | StreamFormat::Wal2jsonV2 => options_of_wal2json(&query, &mut faults),
     };
     faults.none_or_all()?;
@@ -139,7 +141,7 @@ fn filter(query: &StreamQuery, faults: &mut Faults) -> Filter {
 }
 
 /// What events are made of.
-fn options_of_events(query: &StreamQuery, faults: &mut Faults) -> PluginOptions {
+fn options_of_events(query: &StreamQuery) -> PluginOptions {
     let options = Switches {
         include_xids: Some(true),
         include_timestamp: Some(true),
@@ -149,30 +151,13 @@ fn options_of_events(query: &StreamQuery, faults: &mut Faults) -> PluginOptions 
         include_types: Some(false),
         ..Switches::default()
     };
-    for parameter in options_given(query) {
-        faults.add(parameter, "an option of the wal2json formats: with format=events the service sets it itself");
-    }
     let add_msg_prefixes = if query.messages == Some(false) { vec![MessagePrefix::ours()] } else { vec![] };
     PluginOptions { format_version: FormatVersion::Two, switches: options, add_msg_prefixes, ..PluginOptions::default() }
 }
 
 fn options_of_wal2json(query: &StreamQuery, faults: &mut Faults) -> PluginOptions {
-    if query.numbers.is_some() {
-        faults.add("numbers", "only with format=events; wal2json 2.6 has numericDataTypesAsString");
-    }
-    if query.include_schemas == Some(false) && (query.tables.is_some() || query.exclude_tables.is_some()) {
-        faults.add("includeSchemas", "tables and excludeTables tell tables by schema and name: without schemas they cannot");
-    }
-    let truncate =
-        query.actions.as_deref().map(str::parse::<Actions>).is_some_and(|actions| actions.is_ok_and(|actions| actions.is_only_truncate()));
-    if query.format == StreamFormat::Wal2jsonV1 && truncate {
-        faults.add("actions", "format 1 of wal2json does not tell TRUNCATE: no change of a table could ever come");
-    }
     let mut add_msg_prefixes = faults.list("addMsgPrefixes", query.add_msg_prefixes.as_deref());
     if query.messages == Some(false) {
-        if query.add_msg_prefixes.is_some() {
-            faults.add("addMsgPrefixes", "messages=false leaves out all messages: say one or the other");
-        }
         add_msg_prefixes = vec![MessagePrefix::ours()];
     }
     PluginOptions {
@@ -201,30 +186,6 @@ fn switches(query: &StreamQuery) -> Switches {
         include_pk: query.include_pk,
         numeric_data_types_as_string: query.numeric_data_types_as_string,
     }
-}
-
-/// The options of the wal2json formats that were given, by the names of their parameters.
-fn options_given(query: &StreamQuery) -> impl Iterator<Item = &'static str> {
-    [
-        ("includeXids", query.include_xids.is_some()),
-        ("includeTimestamp", query.include_timestamp.is_some()),
-        ("includeSchemas", query.include_schemas.is_some()),
-        ("includeTypes", query.include_types.is_some()),
-        ("includeTypeOids", query.include_type_oids.is_some()),
-        ("includeTypmod", query.include_typmod.is_some()),
-        ("includeDomainDataType", query.include_domain_data_type.is_some()),
-        ("includeColumnPositions", query.include_column_positions.is_some()),
-        ("includeOrigin", query.include_origin.is_some()),
-        ("includeNotNull", query.include_not_null.is_some()),
-        ("includeDefault", query.include_default.is_some()),
-        ("includePk", query.include_pk.is_some()),
-        ("filterOrigins", query.filter_origins.is_some()),
-        ("filterMsgPrefixes", query.filter_msg_prefixes.is_some()),
-        ("addMsgPrefixes", query.add_msg_prefixes.is_some()),
-        ("numericDataTypesAsString", query.numeric_data_types_as_string.is_some()),
-    ]
-    .into_iter()
-    .filter_map(|(parameter, is_given)| is_given.then_some(parameter))
 }
 
 #[cfg(test)]
@@ -325,7 +286,7 @@ mod tests {
 
     #[test]
     fn every_option_of_wal2json_is_refused_with_events_and_accepted_without() {
-        let schema: serde_json::Value = serde_json::from_str(<StreamQuery as super::super::Message>::SCHEMA).unwrap();
+        let schema: serde_json::Value = serde_json::from_str(<StreamQuery as super::super::published::Message>::SCHEMA).unwrap();
         let parameters = schema["properties"].as_object().unwrap().iter();
         let options: Vec<&String> =
             parameters.filter(|(_, about)| about["description"].as_str().unwrap().starts_with("wal2json")).map(|(name, _)| name).collect();

@@ -60,6 +60,9 @@ pgdeltastream serves it at http://{service}. In another terminal:
   Start over, with a new slot and a new snapshot; the ones above are gone then
     curl -s http://{service}/v1/init
 
+  All that there is, as a page for your browser
+    http://{service}/docs
+
 Ctrl-C stops it all and leaves nothing behind.
 "#
         )

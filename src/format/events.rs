@@ -13,6 +13,7 @@ use super::admission::name_of;
 use super::tables::{self, Tables};
 use super::{Admission, Answer, Item, Missing, PART_BYTES, Read, Relation, make_room};
 use crate::lsn::Lsn;
+use crate::message::{Notice, NoticeCode, NoticeMessage};
 use crate::name::TableName;
 use crate::row::{Encoding, Numbers};
 use crate::wal2json::change::{Change, Context, Kind, Message, Table, Text};
@@ -291,8 +292,8 @@ fn unknown_types(change: &Change<'_>, known: &BTreeMap<u32, Encoding>) -> Vec<u3
 }
 
 /// Tells the client something that is no event.
-pub(super) fn notice(code: &str, message: &str, table: &TableName) -> String {
-    serde_json::json!({"notice": {"code": code, "message": message, "schema": table.schema, "table": table.table}}).to_string()
+pub(super) fn notice(code: NoticeCode, message: String, table: &TableName) -> String {
+    NoticeMessage { notice: Notice { code, message, schema: table.schema.clone(), table: table.table.clone() } }.to_json()
 }
 
 /// Tells the tables of one TRUNCATE apart, by their names: those in the stream never change, whatever becomes of the tables.
@@ -440,9 +441,9 @@ mod tests {
 
     #[test]
     fn a_notice_says_what_it_is_about() {
-        let notice = events(10_000).notice("code", "te\"xt", &name("\"T\"")).unwrap();
+        let notice = events(10_000).notice(NoticeCode::NoReplicaIdentity, String::from("te\"xt"), &name("\"T\"")).unwrap();
         let notice: Value = serde_json::from_str(&notice).unwrap();
-        assert_eq!(notice, json!({"notice": {"code": "code", "message": "te\"xt", "schema": "public", "table": "T"}}));
+        assert_eq!(notice, json!({"notice": {"code": "no_replica_identity", "message": "te\"xt", "schema": "public", "table": "T"}}));
     }
 
     #[test]

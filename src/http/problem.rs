@@ -6,14 +6,17 @@ use warp::reply::{Reply, Response};
 use crate::config::{BODY_TIMEOUT, MAX_BODY_BYTES};
 use crate::contract::Invalid;
 use crate::contract::subscription::Rejected;
-use crate::message::{Blocker, Fault, Problem};
+use crate::message::{Blocker, Fault, Problem, ProblemCode};
 use crate::postgres::server_error::Condition;
 use crate::postgres::service::QueryError;
 use crate::postgres::wire::WireError;
 use crate::seat::Reason;
-use crate::sidecar::{InitError, NoStream, OpenError, ReadError};
+use crate::sidecar::{InitError, NoStream, OpenError, ReadError, TableError};
 use crate::slot::{CreateError, ReleaseError};
 use crate::snapshot::SnapshotError;
+
+/// The content type of every refusal.
+pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// A request that is not fulfilled.
 #[derive(Debug, thiserror::Error)]
@@ -22,12 +25,20 @@ pub(super) enum Refusal {
     Invalid(#[from] Invalid),
     #[error("{0}")]
     NoSuchTable(Invalid),
-    #[error("there is nothing at {0}: see the README for what there is")]
+    #[error("there is no schema {0:?}: /v1/schemas lists them")]
+    NoSuchSchema(String),
+    #[error("there is nothing at {0}: /docs says what there is")]
     NoRoute(String),
-    #[error("{0} is not possible here, only {allowed}", allowed = .1.iter().map(Method::as_str).collect::<Vec<_>>().join(", "))]
-    Method(Method, &'static [Method]),
-    #[error("the request is malformed: its query or its body cannot be read")]
+    #[error("{0} is not possible here, only {allowed}", allowed = .1.to_str().unwrap_or_default())]
+    Method(Method, HeaderValue),
+    #[error("the request is malformed: its path is no text, or its body cannot be read to the end")]
     Malformed,
+    #[error("there is nothing here that Accept names, only {0}")]
+    NotAcceptable(&'static str),
+    #[error("a body may not be encoded: expected no Content-Encoding, got {0}")]
+    Encoding(String),
+    #[error("pages of {0} may not ask this service: CORS_ORIGINS (--corsOrigins) lists those that may")]
+    Origin(String),
     #[error("the body is longer than {MAX_BODY_BYTES} bytes")]
     BodyTooLarge,
     #[error("the body took longer than {} s", BODY_TIMEOUT.as_secs())]
@@ -38,6 +49,8 @@ pub(super) enum Refusal {
     Init(#[from] InitError),
     #[error(transparent)]
     Read(#[from] ReadError),
+    #[error(transparent)]
+    Table(#[from] TableError),
     #[error(transparent)]
     Open(#[from] OpenError),
 }
@@ -51,40 +64,50 @@ impl From<Rejected> for Refusal {
     }
 }
 
-type Verdict = (StatusCode, &'static str);
-
-const GONE: Verdict = (StatusCode::GONE, "snapshot_gone");
-const AWAY: Verdict = (StatusCode::SERVICE_UNAVAILABLE, "postgres_unavailable");
-const FAULT: Verdict = (StatusCode::INTERNAL_SERVER_ERROR, "internal_error");
-
 impl Refusal {
-    fn verdict(&self) -> Verdict {
+    /// What it is, for programs.
+    fn code(&self) -> ProblemCode {
         match self {
-            Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid_request"),
-            Self::NoSuchTable(_) => (StatusCode::NOT_FOUND, "no_such_table"),
-            Self::NoRoute(_) => (StatusCode::NOT_FOUND, "not_found"),
-            Self::Method(..) => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
-            Self::Malformed => (StatusCode::BAD_REQUEST, "malformed_request"),
-            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
-            Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
-            Self::NoWebsocket => (StatusCode::UPGRADE_REQUIRED, "upgrade_required"),
-            Self::Init(InitError::Busy) => (StatusCode::CONFLICT, "init_in_progress"),
+            Self::Invalid(_) => ProblemCode::InvalidRequest,
+            Self::NoSuchTable(_) => ProblemCode::NoSuchTable,
+            Self::NoSuchSchema(_) => ProblemCode::NoSuchSchema,
+            Self::NoRoute(_) => ProblemCode::NotFound,
+            Self::Method(..) => ProblemCode::MethodNotAllowed,
+            Self::Malformed => ProblemCode::MalformedRequest,
+            Self::NotAcceptable(_) => ProblemCode::NotAcceptable,
+            Self::Encoding(_) => ProblemCode::UnsupportedMediaType,
+            Self::Origin(_) => ProblemCode::OriginNotAllowed,
+            Self::BodyTooLarge => ProblemCode::BodyTooLarge,
+            Self::BodyTooSlow => ProblemCode::BodyTooSlow,
+            Self::NoWebsocket => ProblemCode::UpgradeRequired,
+            Self::Init(InitError::Busy) => ProblemCode::InitInProgress,
             Self::Init(InitError::Create(error)) => create(error),
             Self::Init(InitError::Release(error)) | Self::Open(OpenError::Release(error)) => release(error),
-            Self::Init(InitError::ShuttingDown(_)) | Self::Open(OpenError::ShuttingDown(_)) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "shutting_down")
-            }
-            Self::Init(InitError::Query(error)) | Self::Read(ReadError::Query(error)) | Self::Open(OpenError::Query(error)) => query(error),
+            Self::Init(InitError::ShuttingDown(_)) | Self::Open(OpenError::ShuttingDown(_)) => ProblemCode::ShuttingDown,
+            Self::Init(InitError::Query(error))
+            | Self::Read(ReadError::Query(error))
+            | Self::Table(TableError::Query(error))
+            | Self::Open(OpenError::Query(error)) => query(error),
+            Self::Table(TableError::NoSuchTable(_)) => ProblemCode::NoSuchTable,
             Self::Read(ReadError::NoStream(error)) | Self::Open(OpenError::NoStream(error)) => no_stream(error),
             Self::Read(ReadError::Snapshot(error)) => snapshot(error),
-            Self::Init(InitError::BrokenOff) | Self::Open(OpenError::BrokenOff) => FAULT,
-            Self::Open(OpenError::Superseded(Reason::Stopping)) => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
-            Self::Open(OpenError::Superseded(Reason::SlotGone)) => (StatusCode::GONE, "stream_gone"),
-            Self::Open(OpenError::BeingMade(_) | OpenError::Superseded(Reason::Replaced)) => (StatusCode::CONFLICT, "slot_in_use"),
-            Self::Open(OpenError::Unsupported(_)) => (StatusCode::BAD_REQUEST, "unsupported_option"),
-            Self::Open(OpenError::Lost(_)) => (StatusCode::GONE, "slot_lost"),
-            Self::Open(OpenError::Ahead { .. }) => (StatusCode::GONE, "position_ahead"),
+            Self::Init(InitError::BrokenOff) | Self::Open(OpenError::BrokenOff) => ProblemCode::InternalError,
+            Self::Open(OpenError::Superseded(Reason::Stopping)) => ProblemCode::ShuttingDown,
+            Self::Open(OpenError::Superseded(Reason::SlotGone)) => ProblemCode::StreamGone,
+            Self::Open(OpenError::BeingMade(_) | OpenError::Superseded(Reason::Replaced)) => ProblemCode::SlotInUse,
+            Self::Open(OpenError::Unsupported(_)) => ProblemCode::UnsupportedOption,
+            Self::Open(OpenError::Lost(_)) => ProblemCode::SlotLost,
+            Self::Open(OpenError::Ahead { .. }) => ProblemCode::PositionAhead,
             Self::Open(OpenError::Wire(error)) => wire(error),
+        }
+    }
+
+    fn problem(&self) -> Problem {
+        let code = self.code();
+        Problem {
+            blocker: self.blocker().cloned(),
+            errors: self.faults().to_vec(),
+            ..Problem::new(code, status(code).as_u16(), self.to_string())
         }
     }
 
@@ -104,103 +127,249 @@ impl Refusal {
     }
 }
 
-fn create(error: &CreateError) -> Verdict {
+fn create(error: &CreateError) -> ProblemCode {
     match error {
-        CreateError::Blocked(_) | CreateError::Busy(_) => (StatusCode::CONFLICT, "blocked_by_transaction"),
-        CreateError::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
-        CreateError::Exists => (StatusCode::CONFLICT, "name_taken"),
-        CreateError::NoneLeft(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_streams"),
+        CreateError::Blocked(_) | CreateError::Busy(_) => ProblemCode::BlockedByTransaction,
+        CreateError::ShuttingDown => ProblemCode::ShuttingDown,
+        CreateError::Exists => ProblemCode::NameTaken,
+        CreateError::NoneLeft(_) => ProblemCode::TooManyStreams,
         CreateError::Wire(error) => wire(error),
         CreateError::Query(error) => query(error),
     }
 }
 
-fn release(error: &ReleaseError) -> Verdict {
+fn release(error: &ReleaseError) -> ProblemCode {
     match error {
-        ReleaseError::InUse(_) => (StatusCode::CONFLICT, "slot_in_use"),
+        ReleaseError::InUse(_) => ProblemCode::SlotInUse,
         ReleaseError::Query(error) => query(error),
     }
 }
 
-fn no_stream(error: &NoStream) -> Verdict {
+fn no_stream(error: &NoStream) -> ProblemCode {
     match error {
-        NoStream::Unknown(_) | NoStream::NoInit => (StatusCode::NOT_FOUND, "no_such_stream"),
-        NoStream::Gone(_) => (StatusCode::GONE, "stream_gone"),
+        NoStream::Unknown(_) | NoStream::NoInit => ProblemCode::NoSuchStream,
+        NoStream::Gone(_) => ProblemCode::StreamGone,
     }
 }
 
-fn snapshot(error: &SnapshotError) -> Verdict {
+fn snapshot(error: &SnapshotError) -> ProblemCode {
     match error {
-        SnapshotError::Gone(_) => GONE,
-        SnapshotError::NoSuchTable(_) => (StatusCode::NOT_FOUND, "no_such_table"),
-        SnapshotError::NoSuchColumn(_) => (StatusCode::NOT_FOUND, "no_such_column"),
-        SnapshotError::NoOrder { .. } => (StatusCode::BAD_REQUEST, "no_order"),
-        SnapshotError::Rewritten(_) => (StatusCode::GONE, "table_rewritten"),
-        SnapshotError::Forbidden(_) => (StatusCode::FORBIDDEN, "permission_denied"),
-        SnapshotError::Stalled | SnapshotError::BrokenOff => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down"),
+        SnapshotError::Gone(_) => ProblemCode::SnapshotGone,
+        SnapshotError::NoSuchTable(_) => ProblemCode::NoSuchTable,
+        SnapshotError::NoSuchColumn(_) => ProblemCode::NoSuchColumn,
+        SnapshotError::NoOrder { .. } => ProblemCode::NoOrder,
+        SnapshotError::Rewritten(_) => ProblemCode::TableRewritten,
+        SnapshotError::Forbidden(_) => ProblemCode::PermissionDenied,
+        SnapshotError::Stalled | SnapshotError::BrokenOff => ProblemCode::ShuttingDown,
         SnapshotError::Query(error) => query(error),
     }
 }
 
-fn query(error: &QueryError) -> Verdict {
+fn query(error: &QueryError) -> ProblemCode {
     match error.condition() {
-        None | Some(Condition::Terminated | Condition::LimitReached | Condition::LoginRefused | Condition::Passing) => AWAY,
-        Some(_) => FAULT,
+        None | Some(Condition::Terminated | Condition::LimitReached | Condition::LoginRefused | Condition::Passing) => {
+            ProblemCode::PostgresUnavailable
+        }
+        Some(_) => ProblemCode::InternalError,
     }
 }
 
-fn wire(error: &WireError) -> Verdict {
+fn wire(error: &WireError) -> ProblemCode {
     match error {
         WireError::Server(error) => match error.condition() {
-            Condition::LimitReached => (StatusCode::TOO_MANY_REQUESTS, "too_many_streams"),
-            Condition::InUse => (StatusCode::CONFLICT, "slot_in_use"),
-            Condition::Terminated | Condition::LoginRefused | Condition::Passing => AWAY,
-            _ => FAULT,
+            Condition::LimitReached => ProblemCode::TooManyStreams,
+            Condition::InUse => ProblemCode::SlotInUse,
+            Condition::Terminated | Condition::LoginRefused | Condition::Passing => ProblemCode::PostgresUnavailable,
+            _ => ProblemCode::InternalError,
         },
-        WireError::UnknownMethod(_) | WireError::NoPassword => AWAY,
-        WireError::TooLong { .. }
+        WireError::UnknownMethod(_)
+        | WireError::NoPassword
+        | WireError::TooLong { .. }
         | WireError::Broken(_)
         | WireError::Dial(_)
         | WireError::Tls(_)
         | WireError::Timeout(_)
-        | WireError::Ended => AWAY,
+        | WireError::Ended => ProblemCode::PostgresUnavailable,
     }
+}
+
+/// The status that goes with a code.
+pub(super) fn status(code: ProblemCode) -> StatusCode {
+    match code {
+        ProblemCode::InvalidRequest | ProblemCode::MalformedRequest | ProblemCode::UnsupportedOption | ProblemCode::NoOrder => {
+            StatusCode::BAD_REQUEST
+        }
+        ProblemCode::PermissionDenied | ProblemCode::OriginNotAllowed => StatusCode::FORBIDDEN,
+        ProblemCode::NotFound
+        | ProblemCode::NoSuchStream
+        | ProblemCode::NoSuchTable
+        | ProblemCode::NoSuchColumn
+        | ProblemCode::NoSuchSchema => StatusCode::NOT_FOUND,
+        ProblemCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ProblemCode::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+        ProblemCode::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+        ProblemCode::InitInProgress | ProblemCode::SlotInUse | ProblemCode::NameTaken | ProblemCode::BlockedByTransaction => {
+            StatusCode::CONFLICT
+        }
+        ProblemCode::SnapshotGone
+        | ProblemCode::StreamGone
+        | ProblemCode::SlotLost
+        | ProblemCode::PositionAhead
+        | ProblemCode::TableRewritten => StatusCode::GONE,
+        ProblemCode::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ProblemCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ProblemCode::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
+        ProblemCode::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
+        ProblemCode::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
+        ProblemCode::PostgresUnavailable | ProblemCode::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// Whether the same request may succeed a little later, without anything else being done.
+pub(super) fn is_passing(code: ProblemCode) -> bool {
+    matches!(
+        code,
+        ProblemCode::InitInProgress | ProblemCode::BlockedByTransaction | ProblemCode::PostgresUnavailable | ProblemCode::ShuttingDown
+    )
 }
 
 impl Reply for Refusal {
     fn into_response(self) -> Response {
-        let (status, code) = self.verdict();
+        let code = self.code();
+        let status = status(code);
         if status.is_server_error() {
-            tracing::error!(code, error = %self, "request failed");
+            tracing::error!(code = code.name(), error = %self, "request failed");
         }
-        let text = self.to_string();
-        let problem = Problem {
-            kind: String::from("about:blank"),
-            title: status.canonical_reason().unwrap_or_default().to_owned(),
-            status: status.as_u16(),
-            detail: text.clone(),
-            code: code.to_owned(),
-            error: text,
-            blocker: self.blocker().cloned(),
-            errors: self.faults().to_vec(),
-        };
-        let mut response = warp::reply::with_status(warp::reply::json(&problem), status).into_response();
+        let mut response = warp::reply::with_status(warp::reply::json(&self.problem()), status).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         match &self {
-            Self::Method(_, methods) => {
-                let allowed = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
-                headers.extend(HeaderValue::from_str(&allowed).ok().map(|allowed| (header::ALLOW, allowed)));
+            Self::Method(_, allowed) => {
+                headers.insert(header::ALLOW, allowed.clone());
             }
             Self::NoWebsocket => {
                 headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+                headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
-            _ if code == "blocked_by_transaction" || status == StatusCode::SERVICE_UNAVAILABLE => {
+            _ if is_passing(code) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
             }
             _ => {}
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    use super::super::api::{ANYWHERE, OPERATIONS};
+    use super::*;
+    use crate::contract::published;
+    use crate::lsn::Lsn;
+    use crate::name::{SlotName, TableName};
+    use crate::postgres::server_error::ServerError;
+    use crate::query::NoSuchColumn;
+    use crate::seat::ShuttingDown;
+
+    fn server(sqlstate: &str) -> ServerError {
+        ServerError { sqlstate: sqlstate.to_owned(), message: String::from("message"), by_plugin: false }
+    }
+
+    fn fails(sqlstate: &str) -> QueryError {
+        QueryError::Server(server(sqlstate))
+    }
+
+    /// One refusal for each code, in the order of the codes.
+    fn refusals() -> Vec<(Refusal, u16, &'static str)> {
+        let invalid = || Invalid::at("/table", "no");
+        let slot = || "delta_face56".parse::<SlotName>().unwrap();
+        let table = || "t".parse::<TableName>().unwrap();
+        let column = NoSuchColumn { table: table(), column: String::from("c") };
+        let blocker = Blocker { pid: Some(1), application: String::from("psql"), age_seconds: Some(7) };
+        let ahead = OpenError::Ahead { slot: slot(), acknowledged: Lsn::from(2), flushed: Lsn::from(1) };
+        vec![
+            (Refusal::Invalid(invalid()), 400, "invalid_request"),
+            (Refusal::Malformed, 400, "malformed_request"),
+            (Refusal::Open(OpenError::Unsupported(server("22023"))), 400, "unsupported_option"),
+            (Refusal::Read(SnapshotError::NoOrder { column: String::from("c") }.into()), 400, "no_order"),
+            (Refusal::Read(SnapshotError::Forbidden(table()).into()), 403, "permission_denied"),
+            (Refusal::Origin(String::from("https://elsewhere.example")), 403, "origin_not_allowed"),
+            (Refusal::NoRoute(String::from("/nothing")), 404, "not_found"),
+            (Refusal::Open(NoStream::Unknown(slot()).into()), 404, "no_such_stream"),
+            (Refusal::NoSuchTable(invalid()), 404, "no_such_table"),
+            (Refusal::Read(SnapshotError::NoSuchColumn(column).into()), 404, "no_such_column"),
+            (Refusal::NoSuchSchema(String::from("nothing")), 404, "no_such_schema"),
+            (Refusal::Method(Method::PUT, HeaderValue::from_static("GET")), 405, "method_not_allowed"),
+            (Refusal::NotAcceptable("text/html"), 406, "not_acceptable"),
+            (Refusal::BodyTooSlow, 408, "body_too_slow"),
+            (Refusal::Init(InitError::Busy), 409, "init_in_progress"),
+            (Refusal::Open(ReleaseError::InUse(blocker.clone()).into()), 409, "slot_in_use"),
+            (Refusal::Init(CreateError::Exists.into()), 409, "name_taken"),
+            (Refusal::Init(CreateError::Blocked(blocker).into()), 409, "blocked_by_transaction"),
+            (Refusal::Read(SnapshotError::Gone(slot()).into()), 410, "snapshot_gone"),
+            (Refusal::Read(NoStream::Gone(slot()).into()), 410, "stream_gone"),
+            (Refusal::Open(OpenError::Lost(slot())), 410, "slot_lost"),
+            (Refusal::Open(ahead), 410, "position_ahead"),
+            (Refusal::Read(SnapshotError::Rewritten(table()).into()), 410, "table_rewritten"),
+            (Refusal::BodyTooLarge, 413, "body_too_large"),
+            (Refusal::Encoding(String::from("gzip")), 415, "unsupported_media_type"),
+            (Refusal::NoWebsocket, 426, "upgrade_required"),
+            (Refusal::Init(CreateError::NoneLeft(server("53400")).into()), 429, "too_many_streams"),
+            (Refusal::Table(TableError::Query(fails("42P01"))), 500, "internal_error"),
+            (Refusal::Init(QueryError::Timeout(Duration::from_secs(30)).into()), 503, "postgres_unavailable"),
+            (Refusal::Init(InitError::ShuttingDown(ShuttingDown)), 503, "shutting_down"),
+        ]
+    }
+
+    #[test]
+    fn every_code_has_its_status_and_its_problem() {
+        for (refusal, expected, code) in refusals() {
+            let (text, problem) = (refusal.to_string(), refusal.problem());
+            assert_eq!((problem.status, problem.code.name().as_str(), &problem.detail, &problem.error), (expected, code, &text, &text));
+            assert_eq!(problem.kind, format!("urn:pgdeltastream:problem:{code}"));
+            let response = refusal.into_response();
+            assert_eq!(
+                (response.status().as_u16(), response.headers()["content-type"].to_str().unwrap()),
+                (expected, PROBLEM_JSON),
+                "{code}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_code_is_documented_and_tried_once() {
+        let components = published::components();
+        let described: Vec<&str> =
+            components["ProblemCode"]["oneOf"].as_array().unwrap().iter().map(|code| code["const"].as_str().unwrap()).collect();
+        assert_eq!(described, refusals().iter().map(|(_, _, code)| *code).collect::<Vec<_>>());
+        let mut documented: BTreeSet<ProblemCode> = OPERATIONS.iter().flat_map(|operation| operation.codes).copied().collect();
+        documented.extend(ANYWHERE);
+        // These are where no call is.
+        documented.extend([ProblemCode::NotFound, ProblemCode::MethodNotAllowed]);
+        assert_eq!(documented.iter().map(|code| code.name()).collect::<Vec<_>>(), described);
+    }
+
+    #[test]
+    fn who_is_to_try_again_is_told_when() {
+        for (refusal, _, code) in refusals() {
+            let passing = ["init_in_progress", "blocked_by_transaction", "postgres_unavailable", "shutting_down"].contains(&code);
+            assert_eq!(refusal.into_response().headers().contains_key("retry-after"), passing, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_postgres_says_decides_who_is_at_fault() {
+        for (sqlstate, code) in [
+            ("57P01", ProblemCode::PostgresUnavailable),
+            ("53300", ProblemCode::PostgresUnavailable),
+            ("53100", ProblemCode::PostgresUnavailable),
+            ("42601", ProblemCode::InternalError),
+        ] {
+            assert_eq!(query(&fails(sqlstate)), code, "{sqlstate}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Why a call failed.
 
 use crate::lsn::Lsn;
-use crate::name::SlotName;
+use crate::name::{SlotName, TableName};
 use crate::postgres::server_error::{Condition, ServerError};
 use crate::postgres::service::QueryError;
 use crate::postgres::wire::WireError;
@@ -55,6 +55,17 @@ pub enum ReadError {
     /// There is, but its rows cannot be had.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// A statement failed.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+}
+
+/// A table could not be described.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// There is none, or it is none that a client may see.
+    #[error("there is no table {0}, or it is one of the system")]
+    NoSuchTable(TableName),
     /// A statement failed.
     #[error(transparent)]
     Query(#[from] QueryError),

@@ -11,6 +11,7 @@ use super::gear::LowGear;
 use super::source::{Next, NextError};
 use crate::format::{Answer, Item, Missing, Read};
 use crate::lsn::Lsn;
+use crate::message::NoticeCode;
 use crate::name::TableName;
 use crate::postgres::replication::Frame;
 use crate::postgres::server_error::ServerError;
@@ -208,7 +209,7 @@ impl Session {
     fn tell_without_identity(&mut self, table: &TableName) {
         if self.format.admits(table) {
             self.warn_of(table);
-            self.inbox.notices.extend(self.format.notice("no_replica_identity", &warning::advice(table), table));
+            self.inbox.notices.extend(self.format.notice(NoticeCode::NoReplicaIdentity, warning::advice(table), table));
         }
     }
 

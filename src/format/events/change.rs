@@ -4,11 +4,8 @@ use std::collections::BTreeMap;
 
 use super::known::{Known, OldRow, Unchanged};
 use super::op;
-use crate::row::{Encoding, Numbers, write_value};
+use crate::row::{Encoding, Numbers, oid, write_value};
 use crate::wal2json::change::{Change, Column, Kind, Text, Value};
-
-/// `pg_type`'s OID of bytea, whose values wal2json writes without the `\x` in front.
-const BYTEA: u32 = 17;
 
 /// A change, and all that is needed to write it.
 pub(super) struct ChangeWriter<'a> {
@@ -104,7 +101,8 @@ impl ChangeWriter<'_> {
         let encoding = column.type_oid.and_then(|oid| self.types.get(&oid)).unwrap_or(&Encoding::Text);
         match column.value.as_text() {
             None => write_bare(column.value, encoding, self.numbers, out),
-            Some(text) if column.type_oid == Some(BYTEA) => {
+            Some(text) if column.type_oid == Some(oid::BYTEA) => {
+                // wal2json writes it without the `\x` in front.
                 out.extend_from_slice(br#""\\x"#);
                 out.extend_from_slice(text.as_json().strip_prefix('"').unwrap_or_default().as_bytes());
             }
