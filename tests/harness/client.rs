@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
-use super::{Answer, in_time};
+use super::{Answer, contract, in_time};
 
 pub struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    format: String,
 }
 
 /// How the service closed.
@@ -32,12 +34,11 @@ impl Client {
     pub async fn connect(url: &str) -> Result<Self, Answer> {
         let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
         match in_time("the websocket", connect_async_with_config(url, Some(config), true)).await {
-            Ok((socket, _)) => Ok(Self { socket }),
-            Err(Error::Http(response)) => Err(Answer {
-                status: response.status().as_u16(),
-                headers: response.headers().clone(),
-                text: String::from_utf8(response.body().clone().unwrap_or_default()).unwrap(),
-            }),
+            Ok((socket, _)) => Ok(Self { socket, format: format_of(url) }),
+            Err(Error::Http(response)) => {
+                let text = String::from_utf8(response.body().clone().unwrap_or_default()).unwrap();
+                Err(Answer::checked(&Method::GET, "/v1/lr/stream", response.status(), response.headers().clone(), text))
+            }
             Err(error) => panic!("{error}"),
         }
     }
@@ -53,7 +54,7 @@ impl Client {
     /// The next message.
     pub async fn next(&mut self) -> Value {
         let text = self.text().await;
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+        contract::parse(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
     /// The changes and the position of the next transaction.
@@ -115,7 +116,10 @@ impl Client {
     async fn message(&mut self) -> Result<String, Closed> {
         loop {
             match self.socket.next().await {
-                Some(Ok(Message::Text(text))) => return Ok(text.to_string()),
+                Some(Ok(Message::Text(text))) => {
+                    contract::check_frame(&self.format, &text);
+                    return Ok(text.to_string());
+                }
                 Some(Ok(Message::Close(Some(frame)))) => return Err(Closed { code: frame.code.into(), reason: frame.reason.to_string() }),
                 Some(Ok(Message::Close(None))) | None => return Err(Closed { code: 1005, reason: String::new() }),
                 Some(Ok(_)) => {}
@@ -123,6 +127,12 @@ impl Client {
             }
         }
     }
+}
+
+fn format_of(url: &str) -> String {
+    let url = reqwest::Url::parse(url).unwrap();
+    let format = url.query_pairs().find(|(name, _)| name == "format").map(|(_, format)| format.into_owned());
+    format.unwrap_or_else(|| String::from("wal2json-v1"))
 }
 
 /// The value of the column `name` in a change of format 1.

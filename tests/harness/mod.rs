@@ -1,12 +1,14 @@
 //! Starts what a test needs, talks to it as a user would, and leaves nothing behind.
 
 mod client;
+mod contract;
 mod postgres;
 mod service;
 
 use std::time::Duration;
 
 pub use client::{Client, named};
+pub use contract::parse;
 pub use postgres::Postgres;
 pub use service::{Answer, Service};
 

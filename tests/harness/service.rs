@@ -4,13 +4,14 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
-use super::{Client, Postgres, in_time};
+use super::{Client, Postgres, contract, in_time};
 
 /// A running service. Killed when dropped; [`Service::stop`] is the polite way.
 pub struct Service {
@@ -28,6 +29,12 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// An answer that is as the service publishes it.
+    pub(super) fn checked(method: &Method, path: &str, status: StatusCode, headers: HeaderMap, text: String) -> Self {
+        contract::check_answer(method, path, status.as_u16(), &headers, &text);
+        Self { status: status.as_u16(), headers, text }
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
@@ -85,9 +92,13 @@ impl Service {
     }
 
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
-        let response = in_time("an answer", request.send()).await.unwrap();
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Answer { status, headers, text: in_time("the body", response.text()).await.unwrap() }
+        let (client, request) = request.build_split();
+        let request = request.unwrap();
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = in_time("an answer", client.execute(request)).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = in_time("the body", response.text()).await.unwrap();
+        Answer::checked(&method, &path, status, headers, text)
     }
 
     pub fn url(&self, path: &str) -> String {
