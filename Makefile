@@ -5,12 +5,13 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 PROGRAM := $(or $(CARGO_TARGET_DIR),target)/release/pgdeltastream
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench fuzz tools clean
+.PHONY: help run test contract bench fuzz tools clean
 
 help: ## list what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: tools ## start a demo with a throwaway Postgres, and print the commands to try
+run: ## start a demo with a throwaway Postgres, and print the commands to try
+	@sh scripts/tools.sh
 	@cargo build --release --locked
 	@exec $(PROGRAM) demo
 
@@ -19,6 +20,9 @@ test: tools ## check format, lints, tests and documentation; TEST_DATABASE_URL n
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo test --locked --no-fail-fast
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+
+contract: tools ## of the tests, only those that hold the published documents against the service; SEED=1 is what they try
+	cargo test --locked --test contract -- --nocapture
 
 bench: tools ## measure
 	cargo bench --locked
@@ -34,8 +38,8 @@ fuzz: tools ## feed each decoder anything at all, for SECONDS=60 each; takes a n
 			-max_total_time=$(SECONDS) -max_len=4096 -dict=fuzz/wal2json.dict || exit 1; \
 	done
 
-tools: ## install what is missing: a linker, a Postgres server, wal2json
-	@sh scripts/tools.sh
+tools: ## install what is missing: a linker, a Postgres server, wal2json, and what tests need besides: Python and Node
+	@sh scripts/tools.sh tests
 
 clean: ## remove what was built
 	cargo clean

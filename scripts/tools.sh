@@ -1,12 +1,19 @@
 #!/bin/sh
-# Installs what the build, the tests and the demo need besides Rust, if it is missing: a linker, and a Postgres server with wal2json. No server has to run;
-# the tests and the demo start their own. On systems without apt-get it only says what to install.
+# Installs what the build and the demo need besides Rust, if it is missing: a linker, and a Postgres server with wal2json. No server has to run;
+# the tests and the demo start their own. With `tests` also what only tests need: Python with venv, and Node 20 or newer with npm.
+# On systems without apt-get it only says what to install.
 set -eu
 
 missing=
 
 # ring has parts in C, and Rust links with the C compiler.
 command -v cc >/dev/null || missing=" gcc libc6-dev"
+
+if [ "${1:-}" = tests ]; then
+    # Debian splits them: without ensurepip a venv has no pip.
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+    command -v npm >/dev/null || missing="$missing nodejs npm"
+fi
 
 # The newest server on this machine; the plugin must be for that one.
 major=$(ls /usr/lib/postgresql 2>/dev/null | sort -rn | while read -r version; do
