@@ -62,7 +62,7 @@ pub struct Config {
     #[arg(long = "serverPort", env = "SERVERPORT", default_value_t = DEFAULT_SERVER_PORT, global = true, value_name = "PORT")]
     #[schemars(rename = "SERVERPORT", extend("default" = DEFAULT_SERVER_PORT))]
     pub server_port: u16,
-    /// Origins of pages that browsers may let ask this service, as https://example.com, with commas between; * is all [default: none]
+    /// Origins (scheme, host, perhaps port) of pages that browsers may let ask this service, with commas between; * is all [default: none]
     #[arg(
         long = "corsOrigins",
         env = "CORS_ORIGINS",
