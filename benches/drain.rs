@@ -5,8 +5,7 @@
 //! client counts: neither looks at what it gets.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench that cannot go on stops, and prints")]
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -14,6 +13,10 @@ use pgdeltastream::cluster::Cluster;
 use pgdeltastream::contract::subscription::Subscription;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio_tungstenite::connect_async;
+
+mod service;
+
+use service::Service;
 
 const ROUNDS: usize = 5;
 
@@ -134,7 +137,7 @@ async fn round(
         execute(database, &format!("SELECT pg_copy_logical_replication_slot('origin', '{copy}')")).await;
     }
     let theirs = recvlogical(cluster, "drop_their_twin", &race.options(), end);
-    let ours = service.drain("drop_our_twin", race.format, shape.transactions).await;
+    let ours = drain(service, "drop_our_twin", race.format, shape.transactions).await;
     execute(database, &drop_slots("drop\\_%")).await;
     (theirs, ours)
 }
@@ -168,46 +171,20 @@ fn recvlogical(cluster: &Cluster, slot: &str, options: &[String], end: &str) -> 
     started.elapsed()
 }
 
-/// The service, as it is shipped.
-struct Service {
-    child: Child,
-    address: String,
-}
-
-impl Service {
-    fn start(cluster: &Cluster) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pgdeltastream"));
-        command.args(["--pgHost", cluster.host(), "--pgPort", &cluster.port().to_string(), "--serverPort", "0"]);
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let listening = lines.find_map(|line| line.unwrap().split_once("address=").map(|(_, address)| address.to_owned()));
-        // What it says from now on is to be read, or it would wait for that.
-        std::thread::spawn(move || lines.count());
-        Self { child, address: listening.expect("the service listens") }
-    }
-
-    /// From the handshake to the last transaction.
-    async fn drain(&self, slot: &str, format: &str, transactions: u32) -> Duration {
-        let started = Instant::now();
-        let (mut socket, _) = connect_async(format!("ws://{}/v1/lr/stream?slotName={slot}&format={format}", self.address)).await.unwrap();
-        let mut left = transactions;
-        while left > 0 {
-            let message = socket.next().await.unwrap().unwrap();
-            // With this, and only with this, the last message of a transaction begins.
-            if message.into_data().starts_with(if format == "wal2json-v2" { br#"{"action":"C""# } else { br#"{"nextlsn":""# }) {
-                left -= 1;
-            }
+/// From the handshake to the last transaction.
+async fn drain(service: &Service, slot: &str, format: &str, transactions: u32) -> Duration {
+    let started = Instant::now();
+    let (mut socket, _) = connect_async(format!("ws://{}/v1/lr/stream?slotName={slot}&format={format}", service.address)).await.unwrap();
+    let mut left = transactions;
+    while left > 0 {
+        let message = socket.next().await.unwrap().unwrap();
+        // With this, and only with this, the last message of a transaction begins.
+        if message.into_data().starts_with(if format == "wal2json-v2" { br#"{"action":"C""# } else { br#"{"nextlsn":""# }) {
+            left -= 1;
         }
-        let taken = started.elapsed();
-        socket.close(None).await.unwrap();
-        while socket.next().await.is_some() {}
-        taken
     }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
+    let taken = started.elapsed();
+    socket.close(None).await.unwrap();
+    while socket.next().await.is_some() {}
+    taken
 }

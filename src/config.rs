@@ -29,6 +29,8 @@ pub struct Cli {
 pub enum Command {
     /// Start a throwaway Postgres that keeps changing, serve it, and print the commands to try
     Demo,
+    /// Make or update the tables of the service, in the schema pgdeltastream, and leave
+    Migrate,
     /// Print a stream's messages, one a line
     Tail(Tail),
 }
@@ -77,6 +79,10 @@ pub struct Config {
     #[command(flatten)]
     #[schemars(flatten)]
     pub limits: Limits,
+    /// How long snapshots are kept.
+    #[command(flatten)]
+    #[schemars(flatten)]
+    pub snapshots: SnapshotSettings,
     /// What to log: error, warn, info, debug, trace, or by module [default: info; with a command: warn]
     #[arg(long = "log", env = "RUST_LOG", global = true, value_name = "FILTER")]
     #[schemars(rename = "RUST_LOG", with = "String")]
@@ -154,6 +160,36 @@ pub struct Limits {
     #[schemars(rename = "MAX_ROW_BYTES", range(min = 1, max = ROW_BYTES), extend("default" = 256 * MEBIBYTE))]
     pub max_row_bytes: usize,
 }
+
+/// How long snapshots are kept. They hold back vacuum for as long as they are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args, JsonSchema)]
+pub struct SnapshotSettings {
+    /// How long a snapshot that nobody reads is kept, in seconds since it was read last
+    #[arg(long = "snapshotTtl", env = "SNAPSHOT_TTL", default_value_t = 3_600, global = true, value_name = "SECONDS",
+          value_parser = RangedU64ValueParser::<u64>::new().range(1..=MAX_SECONDS))]
+    #[schemars(rename = "SNAPSHOT_TTL", range(min = 1, max = MAX_SECONDS), extend("default" = 3_600))]
+    pub ttl_seconds: u64,
+    /// How long a snapshot is kept at most, read or not, in seconds; 0: as long as it is read
+    #[arg(long = "snapshotMaxAge", env = "SNAPSHOT_MAX_AGE", default_value_t = 0, global = true, value_name = "SECONDS",
+          value_parser = RangedU64ValueParser::<u64>::new().range(0..=MAX_SECONDS))]
+    #[schemars(rename = "SNAPSHOT_MAX_AGE", range(min = 0, max = MAX_SECONDS), extend("default" = 0))]
+    pub max_age_seconds: u64,
+}
+
+impl SnapshotSettings {
+    /// How long a snapshot that nobody reads is kept.
+    pub fn ttl(&self) -> Duration {
+        Duration::from_secs(self.ttl_seconds)
+    }
+
+    /// How long a snapshot is kept at most, if there is a limit.
+    pub fn max_age(&self) -> Option<Duration> {
+        (self.max_age_seconds > 0).then(|| Duration::from_secs(self.max_age_seconds))
+    }
+}
+
+/// A year, the longest that a setting in seconds may say.
+const MAX_SECONDS: u64 = 366 * 24 * 60 * 60;
 
 impl Config {
     fn example() -> Value {
@@ -309,6 +345,30 @@ pub const SLOT_CREATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long to wait until a slot that somebody else was streaming is free.
 pub const SLOT_RELEASE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a stream may be taken over within `TAKEOVER_PERIOD`; the next time is refused.
+pub const MAX_TAKEOVERS: usize = 2;
+
+/// In which takeovers are counted.
+pub const TAKEOVER_PERIOD: Duration = Duration::from_secs(10);
+
+/// Slots that may be made at once, each of which takes two connections. One more waits for `INIT_QUEUE_TIMEOUT`.
+pub const MAX_CREATIONS: usize = 4;
+
+/// Tables without replica identity that are listed of one stream.
+pub const MAX_LISTED_TABLES: usize = 1_000;
+
+/// Blocks of a large table that are looked at for keys to split it at.
+pub const SAMPLE_BLOCKS: i64 = 128;
+
+/// How large a part of a table should be, at least; but there are two.
+pub const SPLIT_BYTES: i64 = 64 * 1024 * 1024;
+
+/// Parts of a table at most.
+pub const SPLIT_RANGES: i64 = 16;
+
+/// How long to look for keys to split at, in all tables together.
+pub const SAMPLING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long one `/v1/init` waits for another.
 pub const INIT_QUEUE_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,6 +1,7 @@
 //! What comes from outside is checked against the JSON Schemas in `schemas/`, the very files that are published, and becomes a typed
 //! message only then.
 
+pub mod creation;
 pub mod published;
 pub mod subscription;
 pub mod table;
@@ -13,7 +14,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::filter::TablePattern;
-use crate::message::{Acknowledgement, Fault, SnapshotDataRequest, StreamQuery, TableSchemaQuery};
+use crate::message::{
+    Acknowledgement, CreateStreamRequest, Fault, SnapshotDataRequest, SnapshotQuery, SnapshotTablesQuery, StreamQuery, TableSchemaQuery,
+};
 use crate::name::{ColumnName, SlotName, TableName};
 use published::Message;
 
@@ -53,7 +56,7 @@ macro_rules! requests {
     };
 }
 
-requests!(Acknowledgement, SnapshotDataRequest, StreamQuery, TableSchemaQuery);
+requests!(Acknowledgement, CreateStreamRequest, SnapshotDataRequest, SnapshotQuery, SnapshotTablesQuery, StreamQuery, TableSchemaQuery);
 
 /// The JSON pointer to a member of the root.
 pub fn pointer(name: &str) -> String {
@@ -65,19 +68,30 @@ pub fn unknown(parameter: &str) -> Fault {
     Fault { pointer: pointer(parameter), message: String::from("there is no such parameter here") }
 }
 
-/// Reads a message from JSON text.
+/// Reads a message from JSON text. Of a member that is there twice, the last counts.
 pub fn read<T: Request>(text: &[u8]) -> Result<T, Invalid> {
-    let value = serde_json::from_slice(text).map_err(|error| Invalid::at("", format!("not JSON: {error}")))?;
-    read_value(value)
+    read_value(parse(text)?)
+}
+
+/// Reads a message with values of tables in it, which must keep all their digits. A member that is there twice is refused.
+pub fn read_with_digits<T: Request>(text: &[u8]) -> Result<T, Invalid> {
+    check::<T>(&parse(text)?)?;
+    serde_json::from_slice(text).map_err(|error| Invalid::at("", error))
+}
+
+fn parse(text: &[u8]) -> Result<Value, Invalid> {
+    serde_json::from_slice(text).map_err(|error| Invalid::at("", format!("not JSON: {error}")))
 }
 
 /// Reads a message from a JSON value.
-pub fn read_value<T: Request>(value: Value) -> Result<T, Invalid> {
-    let faults: Vec<Fault> = T::validator().iter_errors(&value).flat_map(|error| faults::<T>(&error)).collect();
-    if !faults.is_empty() {
-        return Err(Invalid { faults });
-    }
+fn read_value<T: Request>(value: Value) -> Result<T, Invalid> {
+    check::<T>(&value)?;
     serde_json::from_value(value).map_err(|error| Invalid::at("", error))
+}
+
+fn check<T: Request>(value: &Value) -> Result<(), Invalid> {
+    let faults: Vec<Fault> = T::validator().iter_errors(value).flat_map(|error| faults::<T>(&error)).collect();
+    if faults.is_empty() { Ok(()) } else { Err(Invalid { faults }) }
 }
 
 /// Each member that is missing or unknown is a fault of its own place.
@@ -108,7 +122,14 @@ fn in_plain_words(place: &str, value: &Value) -> Option<String> {
         "/slotName" => text.parse::<SlotName>().err().map(|error| error.to_string()),
         "/table" => text.parse::<TableName>().err().map(|error| error.to_string()),
         "/order_by/column" => text.parse::<ColumnName>().err().map(|error| error.to_string()),
+        "/name" => Some(String::from(
+            "not a name for a stream: expected 1 to 63 lower-case letters, digits and underscores, and no digit in front",
+        )),
         "/tables" | "/excludeTables" => TablePattern::list(text).err().map(|error| error.to_string()),
+        _ if place.starts_with("/columns/") => text.parse::<ColumnName>().err().map(|error| error.to_string()),
+        _ if place.starts_with("/tables/") || place.starts_with("/excludeTables/") => {
+            text.parse::<TablePattern>().err().map(|error| error.to_string())
+        }
         _ => None,
     }
 }
@@ -166,6 +187,14 @@ fn compile<T: Message>() -> Validator {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn values_keep_their_digits() {
+        let text = r#"{"table":"t","after":{"n":12345678901234567890.10}}"#;
+        let request: SnapshotDataRequest = read_with_digits(text.as_bytes()).unwrap();
+        assert_eq!(request.after.unwrap().0["n"], "12345678901234567890.10");
+        assert!(read_with_digits::<SnapshotDataRequest>(br#"{"table":"t","table":"u"}"#).is_err());
+    }
 
     fn faults<T: Request + std::fmt::Debug>(text: &str) -> Vec<(String, String)> {
         let invalid = read::<T>(text.as_bytes()).unwrap_err();

@@ -14,8 +14,8 @@ const HIDDEN_SCHEMAS: [&str; 2] = ["information_schema", "pgdeltastream"];
 /// What a stream is restricted to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Tables that are meant; none said: all.
-    pub tables: Vec<TablePattern>,
+    /// Lists of tables that are meant. Each of the lists must name a table; without any: all are meant.
+    pub tables: Vec<Vec<TablePattern>>,
     /// Tables that are not, whatever else is said.
     pub exclude_tables: Vec<TablePattern>,
     /// What may have happened to a row; none: anything.
@@ -67,9 +67,18 @@ pub enum FilterError {
     /// Tables of the system, or our own.
     #[error("there are no such tables here: {}", listed(.0))]
     NoSuchTable(Vec<TablePattern>),
-    /// What is said leaves nothing over.
+    /// What is said leaves no table over.
     #[error("every table that is named is left out again: nothing could ever come")]
     Empty,
+    /// What the stream is about and what the connection wants of it have nothing in common.
+    #[error("the stream is not about that: nothing could ever come. GET /v1/streams/{{slotName}} says what it is about")]
+    Disjoint,
+    /// Of all that happens, nothing is left but what format 1 does not tell.
+    #[error("format 1 of wal2json does not tell TRUNCATE, and the stream is about nothing else: ask for another format")]
+    OnlyTruncate,
+    /// wal2json is not to say what tells tables.
+    #[error("the stream is about some tables only, which are told by schema and name: without schemas they cannot be (includeSchemas)")]
+    WithoutSchemas,
 }
 
 impl Filter {
@@ -80,14 +89,42 @@ impl Filter {
         if !tables.is_empty() && tables.iter().all(is_excluded) {
             return Err(FilterError::Empty);
         }
+        let tables = if tables.is_empty() { vec![] } else { vec![tables] };
         Ok(Self { tables, exclude_tables, actions })
+    }
+
+    /// What both let pass. That there is such a table cannot be told of names alone: see [`Filter::is_disjoint`].
+    pub fn and(&self, other: &Self) -> Result<Self, FilterError> {
+        let actions = match (&self.actions, &other.actions) {
+            (Some(Actions(ours)), Some(Actions(theirs))) => Some(Actions(ours & theirs)),
+            (ours, theirs) => ours.as_ref().or(theirs.as_ref()).cloned(),
+        };
+        if actions.as_ref().is_some_and(|Actions(actions)| actions.is_empty()) {
+            return Err(FilterError::Disjoint);
+        }
+        let both = |ours: &[TablePattern], theirs: &[TablePattern]| [ours, theirs].concat();
+        Ok(Self {
+            tables: [&*self.tables, &*other.tables].concat(),
+            exclude_tables: both(&self.exclude_tables, &other.exclude_tables),
+            actions,
+        })
+    }
+
+    /// Whether, by their names, there can be no table that passes. A partition may have the name of one list, and what it is a part of that of
+    /// another.
+    pub fn is_disjoint(&self) -> bool {
+        let excluded: BTreeSet<&TablePattern> = self.exclude_tables.iter().collect();
+        let is_excluded = |pattern: &TablePattern| excluded.contains(pattern) || excluded.contains(&pattern.whole_schema());
+        let overlaps = |pattern: &TablePattern, list: &Vec<TablePattern>| list.iter().any(|other| pattern.overlaps(other));
+        let can_pass = |pattern: &TablePattern| !is_excluded(pattern) && self.tables.iter().all(|list| overlaps(pattern, list));
+        !self.tables.is_empty() && !self.tables.iter().flatten().any(can_pass)
     }
 
     /// Whether a table is meant, given its name and those of the partitioned tables above it: one of them is named, and none left out.
     pub fn admits<'a>(&self, names: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> bool {
         let is_named_by =
             |patterns: &[TablePattern]| names.clone().any(|(schema, table)| patterns.iter().any(|pattern| pattern.matches(schema, table)));
-        (self.tables.is_empty() || is_named_by(&self.tables)) && !is_named_by(&self.exclude_tables)
+        self.tables.iter().all(|tables| is_named_by(tables)) && !is_named_by(&self.exclude_tables)
     }
 
     /// Whether it says anything of tables.
@@ -97,7 +134,7 @@ impl Filter {
 
     /// All patterns, of either kind.
     pub fn patterns(&self) -> impl Iterator<Item = &TablePattern> {
-        self.tables.iter().chain(&self.exclude_tables)
+        self.tables.iter().flatten().chain(&self.exclude_tables)
     }
 }
 
@@ -122,6 +159,10 @@ impl TablePattern {
     /// Whether that table is meant.
     pub fn matches(&self, schema: &str, table: &str) -> bool {
         self.schema == schema && self.table.as_ref().is_none_or(|name| name == table)
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        self.schema == other.schema && (self.table.is_none() || other.table.is_none() || self.table == other.table)
     }
 
     fn whole_schema(&self) -> Self {
@@ -176,6 +217,34 @@ impl FromStr for Actions {
     /// A list: commas between actions, and spaces round them as you like.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         text.split(',').map(|action| action.trim_matches(' ').parse()).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl Actions {
+    /// All that can happen.
+    pub fn all() -> Self {
+        Self(Action::ALL.into_iter().collect())
+    }
+
+    /// Whether nothing but TRUNCATE is meant.
+    pub fn is_truncate_only(&self) -> bool {
+        self.0.iter().all(|action| *action == Action::Truncate)
+    }
+
+    /// Whether rows that are changed or gone are meant.
+    pub fn need_identity(&self) -> bool {
+        self.0.contains(&Action::Update) || self.0.contains(&Action::Delete)
+    }
+
+    /// Each of them, in the order of the list.
+    pub fn iter(&self) -> impl Iterator<Item = Action> {
+        self.0.iter().copied()
+    }
+}
+
+impl FromIterator<Action> for Actions {
+    fn from_iter<T: IntoIterator<Item = Action>>(actions: T) -> Self {
+        Self(actions.into_iter().collect())
     }
 }
 
@@ -294,6 +363,41 @@ mod tests {
         for (tables, exclude_tables) in [("s.*", "s.t"), ("a,b", "a"), ("", "public.*")] {
             assert!(filter(tables, exclude_tables).is_ok(), "{tables} without {exclude_tables}");
         }
+    }
+
+    #[test]
+    fn a_connection_narrows_its_stream() {
+        let both = |stream: (&str, &str), connection: (&str, &str)| {
+            filter(stream.0, stream.1).unwrap().and(&filter(connection.0, connection.1).unwrap()).unwrap()
+        };
+        let admits = |filter: &Filter, table: &str| filter.admits(std::iter::once(("public", table)));
+        let narrow = both(("a,b", ""), ("b,c", ""));
+        assert!(admits(&narrow, "b") && !admits(&narrow, "a") && !admits(&narrow, "c") && !narrow.is_disjoint());
+        assert!(!admits(&both(("a,b", "b"), ("b", "")), "b"));
+        for (stream, connection, is_disjoint) in [
+            (("a", ""), ("b", ""), true),
+            (("a", ""), ("public.*", ""), false),
+            (("s.*", ""), ("s.t", ""), false),
+            (("s.*", ""), ("t.*", ""), true),
+            (("a,b", ""), ("b", "b"), true),
+            (("a,b", "b"), ("b", ""), true),
+            (("", ""), ("a", ""), false),
+            (("", "a"), ("a", ""), true),
+            (("", ""), ("", "a"), false),
+        ] {
+            let Ok(connection) = filter(connection.0, connection.1) else { continue };
+            let narrow = filter(stream.0, stream.1).unwrap().and(&connection).unwrap();
+            assert_eq!(narrow.is_disjoint(), is_disjoint, "{stream:?} {connection:?}");
+        }
+    }
+
+    #[test]
+    fn actions_that_both_want_are_left() {
+        let filter = |actions: &str| Filter { actions: Some(actions.parse().unwrap()), ..Filter::default() };
+        let both = filter("insert,update").and(&filter("update,delete")).unwrap();
+        assert_eq!(both.actions.unwrap().to_string(), "update");
+        assert_eq!(filter("insert").and(&filter("delete")), Err(FilterError::Disjoint));
+        assert_eq!(filter("insert").and(&Filter::default()).unwrap().actions.unwrap().to_string(), "insert");
     }
 
     #[test]

@@ -19,18 +19,25 @@ use warp::reply::{Reply, Response};
 use warp::ws::Ws;
 
 use crate::config::Origins;
+use crate::contract::creation::Creation;
 use crate::contract::subscription::Subscription;
 use crate::contract::{self, Invalid, published};
-use crate::message::{Health, InitResponse, SnapshotDataRequest, Status, TableSchemaQuery};
+use crate::filter::{FilterError, TablePattern};
+use crate::message::{
+    CreateStreamRequest, Health, InitResponse, SnapshotDataRequest, SnapshotQuery, SnapshotTables, SnapshotTablesQuery, Status, StreamList,
+    TableSchemaQuery,
+};
 use crate::name::{SlotName, TableName};
 use crate::row::Numbers;
 use crate::sidecar::{Rows, Sidecar};
+use crate::snapshot::Framing;
 use document::{Freshness, document};
 use origin::Sender;
 use problem::Refusal;
 use request::{at, parameters_of_query, query, with_parameter};
 
 const GET: &[Method] = &[Method::GET, Method::HEAD];
+const DELETE: &[Method] = &[Method::DELETE];
 
 /// All that the service answers.
 pub fn routes(sidecar: Arc<Sidecar>, origins: Origins) -> impl Filter<Extract = (Response,), Error = std::convert::Infallible> + Clone {
@@ -40,6 +47,12 @@ pub fn routes(sidecar: Arc<Sidecar>, origins: Origins) -> impl Filter<Extract = 
 
     let healthz = at(api::HEALTHZ, GET).map(healthz);
     let init = at(api::INIT, &[Method::GET, Method::POST]).and(sidecar.clone()).then(init);
+    let streams = at(api::STREAMS, GET).and(nothing_asked()).and(sidecar.clone()).then(list_streams);
+    let create_stream = at(api::STREAMS, &[Method::POST]).and(sidecar.clone()).and(headers).and(warp::body::stream()).then(create_stream);
+    let one_stream = with_parameter(api::STREAM_OF_SLOT, GET).and(nothing_asked()).and(sidecar.clone()).then(show_stream);
+    let delete_stream = with_parameter(api::STREAM_OF_SLOT, DELETE).and(nothing_asked()).and(sidecar.clone()).then(delete_stream);
+    let snapshot = at(api::SNAPSHOT, DELETE).and(query()).and(sidecar.clone()).then(release_snapshot);
+    let snapshot_tables = at(api::SNAPSHOT_TABLES, GET).and(query()).and(sidecar.clone()).then(snapshot_tables);
     let snapshot_data =
         at(api::SNAPSHOT_DATA, &[Method::POST]).and(sidecar.clone()).and(headers).and(warp::body::stream()).then(snapshot_data);
     let stream = at(api::STREAM, &[Method::GET]).and(sidecar.clone()).and(parameters_of_query()).and(websocket).then(stream);
@@ -57,7 +70,9 @@ pub fn routes(sidecar: Arc<Sidecar>, origins: Origins) -> impl Filter<Extract = 
         .map(|method, path: warp::path::FullPath, headers| answer(nothing(method, path.as_str(), &headers)));
 
     let from_elsewhere = refuse_other_sites(origins.clone());
-    let calls = healthz.or(init).unify().or(snapshot_data).unify().or(stream).unify();
+    let resources = streams.or(create_stream).unify().or(one_stream).unify().or(delete_stream).unify();
+    let snapshots = snapshot.or(snapshot_tables).unify().or(snapshot_data).unify();
+    let calls = healthz.or(init).unify().or(resources).unify().or(snapshots).unify().or(stream).unify();
     let documents = schemas.or(schema).unify().or(table_schema).unify().or(openapi).unify().or(asyncapi).unify().or(docs).unify();
     let everything = from_elsewhere.or(root).unify().or(calls).unify().or(documents).unify().or(anything_else).unify();
     headers.and(everything).map(move |headers: HeaderMap, mut response: Response| {
@@ -104,28 +119,94 @@ async fn init(sidecar: Arc<Sidecar>) -> Response {
     }))
 }
 
+async fn list_streams(asked: Result<(), Refusal>, sidecar: Arc<Sidecar>) -> Response {
+    let list = async {
+        asked?;
+        let list = StreamList { streams: sidecar.show_streams().await? };
+        Ok::<_, Refusal>(warp::reply::json(&list).into_response())
+    };
+    answer(list.await)
+}
+
+async fn create_stream(sidecar: Arc<Sidecar>, headers: HeaderMap, body: impl Stream<Item = Result<impl Buf, warp::Error>>) -> Response {
+    let create = async {
+        let request: CreateStreamRequest = request::body(&headers, body).await?;
+        let made = sidecar.create_stream(Creation::try_from(request)?).await?;
+        let response = warp::reply::with_status(warp::reply::json(&made), StatusCode::CREATED);
+        Ok::<_, Refusal>(
+            warp::reply::with_header(response, header::LOCATION, format!("{}/{}", api::STREAMS, made.slot_name)).into_response(),
+        )
+    };
+    answer(create.await)
+}
+
+async fn show_stream(slot: String, asked: Result<(), Refusal>, sidecar: Arc<Sidecar>) -> Response {
+    let show = async {
+        asked?;
+        let stream = sidecar.show_stream(&parse("/slotName", &slot)?).await?;
+        Ok::<_, Refusal>(warp::reply::json(&stream).into_response())
+    };
+    answer(show.await)
+}
+
+async fn delete_stream(slot: String, asked: Result<(), Refusal>, sidecar: Arc<Sidecar>) -> Response {
+    let delete = async {
+        asked?;
+        sidecar.delete_stream(parse("/slotName", &slot)?).await?;
+        Ok::<_, Refusal>(StatusCode::NO_CONTENT.into_response())
+    };
+    answer(delete.await)
+}
+
+async fn release_snapshot(query: Result<SnapshotQuery, Refusal>, sidecar: Arc<Sidecar>) -> Response {
+    let release = async {
+        let slot = query?.slot_name.map(|name| parse("/slotName", &name)).transpose()?;
+        sidecar.release_snapshot(slot).await?;
+        Ok::<_, Refusal>(StatusCode::NO_CONTENT.into_response())
+    };
+    answer(release.await)
+}
+
+async fn snapshot_tables(query: Result<SnapshotTablesQuery, Refusal>, sidecar: Arc<Sidecar>) -> Response {
+    let list = async {
+        let query = query?;
+        let slot = query.slot_name.map(|name| parse("/slotName", &name)).transpose()?;
+        let named = query.tables.map_or(Ok(vec![]), |tables| TablePattern::list(&tables)).map_err(|error| match error {
+            error @ FilterError::NoSuchTable(_) => Refusal::NoSuchTable(Invalid::at("/tables", error)),
+            error => Refusal::Invalid(Invalid::at("/tables", error)),
+        })?;
+        let list = SnapshotTables { tables: sidecar.snapshot_tables(slot, &named).await? };
+        Ok::<_, Refusal>(warp::reply::json(&list).into_response())
+    };
+    answer(list.await)
+}
+
 async fn snapshot_data(sidecar: Arc<Sidecar>, headers: HeaderMap, body: impl Stream<Item = Result<impl Buf, warp::Error>>) -> Response {
-    answer(read_snapshot(&sidecar, &headers, body).await.map(rows))
+    // Clients of the original accept whatever comes.
+    let content_type = request::negotiate(&headers, &[api::JSON, api::NDJSON]).unwrap_or(api::JSON);
+    answer(read_snapshot(&sidecar, &headers, body, content_type).await.map(|found| rows(found, content_type)))
 }
 
 async fn read_snapshot(
     sidecar: &Sidecar,
     headers: &HeaderMap,
     body: impl Stream<Item = Result<impl Buf, warp::Error>>,
+    content_type: &str,
 ) -> Result<Rows, Refusal> {
     let request: SnapshotDataRequest = request::body(headers, body).await?;
     let slot = request.slot_name.as_deref().map(|name| parse::<SlotName>("/slotName", name)).transpose()?;
     let table = parse::<TableName>("/table", &request.table)?;
-    Ok(sidecar.snapshot_rows(slot, table, request).await?)
+    let framing = if content_type == api::NDJSON { Framing::Lines } else { Framing::Array };
+    Ok(sidecar.snapshot_rows(slot, table, request, framing).await?)
 }
 
-fn rows(rows: Rows) -> Response {
+fn rows(rows: Rows, content_type: &'static str) -> Response {
     let first = futures_util::stream::iter([Ok(rows.first)]);
     let rest = futures_util::stream::unfold(rows.rest, async |mut rest| rest.next().await.map(|piece| (piece, rest)));
     // An error in here breaks the connection off, so that nobody takes what came for the whole.
     let pieces = first.chain(rest).inspect_err(|error| tracing::error!(%error, "snapshot broken off"));
     let mut response = warp::reply::stream(pieces).into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(api::JSON));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 

@@ -76,6 +76,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
 async fn work(cli: Cli, shutdown: CancellationToken) -> Result<(), Failure> {
     match cli.command {
         None => serve(cli.config, shutdown).await,
+        Some(Command::Migrate) => Ok(server::migrate(&cli.config).await?),
         Some(Command::Demo) => Ok(demo::run(cli.config, shutdown).await?),
         Some(Command::Tail(settings)) => Ok(tail::run(&cli.config, &settings, shutdown).await?),
     }

@@ -9,6 +9,20 @@ macro_rules! identifier {
     };
 }
 
+/// The pattern of a list: commas between items, and spaces round them.
+macro_rules! list {
+    ($item:expr) => {
+        concat!("^ *", $item, "( *, *", $item, ")* *$")
+    };
+}
+
+/// The pattern of a list of tables.
+macro_rules! table_list {
+    () => {
+        list!(concat!("(", identifier!(), r")(\.(", identifier!(), r"|\*))?"))
+    };
+}
+
 mod acknowledgement;
 mod events;
 mod problem;
@@ -16,6 +30,8 @@ mod schema;
 mod service;
 mod snapshot;
 mod stream;
+mod streams;
+mod tables;
 mod wal2json;
 
 pub use acknowledgement::Acknowledgement;
@@ -23,8 +39,13 @@ pub use events::{Event, EventTable, EventsMessage, Notice, NoticeCode, NoticeMes
 pub use problem::{Blocker, Fault, Problem, ProblemCode, StreamError, StreamErrorCode};
 pub use schema::{SchemaEntry, SchemaList, TableSchemaQuery};
 pub use service::{Health, InitResponse, Status};
-pub use snapshot::{OrderBy, SnapshotDataRequest};
+pub use snapshot::{KeyValues, OrderBy, SnapshotDataRequest};
 pub use stream::{NumberForm, StreamFormat, StreamQuery};
+pub use streams::{
+    CreateStreamRequest, SnapshotInfo, SnapshotQuery, SnapshotState, StreamAction, StreamInfo, StreamKind, StreamList, StreamState,
+    WalStatus,
+};
+pub use tables::{SnapshotColumn, SnapshotTable, SnapshotTables, SnapshotTablesQuery, TableKind};
 pub use wal2json::{
     ChangeV1, Column, ColumnsV1, ContextV2, KeyColumn, OldKeys, PrimaryKey, TableV1, TableV2, Wal2jsonV1Message, Wal2jsonV2Record,
 };

@@ -1,6 +1,7 @@
 //! The doors to Postgres: replication connections through pgwire-replication, all others through sqlx.
 
 pub mod catalog;
+pub mod listing;
 pub mod preflight;
 pub mod reader;
 pub mod relations;
@@ -8,6 +9,7 @@ pub mod replication;
 pub mod server_error;
 pub mod service;
 pub mod slots;
+pub mod streamed;
 pub mod streams;
 pub mod table;
 pub mod tls;

@@ -19,7 +19,7 @@ use crate::lsn::Lsn;
 use crate::name::SlotName;
 use crate::postgres::replication::System;
 use crate::postgres::service::{Database, QueryError};
-use crate::postgres::streams::Position;
+use crate::postgres::streams::{NewStream, Position, Record};
 
 /// Our own tables, if we may have them.
 #[derive(Debug)]
@@ -60,10 +60,10 @@ impl Registry {
         Self { database, instance, due: Mutex::default(), wake: Notify::new(), writing: tokio::sync::Mutex::default() }
     }
 
-    /// Writes down that a slot is about to be made.
-    pub async fn begin_creation(&self, slot: &SlotName, system: &System) -> Result<(), QueryError> {
-        let Some(database) = &self.database else { return Ok(()) };
-        database.begin_creation(slot, system, &self.instance).await
+    /// Writes down that a slot is about to be made. False: there is a stream of that name.
+    pub async fn begin_creation(&self, stream: &NewStream, system: &System) -> Result<bool, QueryError> {
+        let Some(database) = &self.database else { return Ok(true) };
+        database.begin_creation(stream, system, &self.instance).await
     }
 
     /// Writes down that the slot is there.
@@ -83,7 +83,7 @@ impl Registry {
         database.forget_dropped().await
     }
 
-    /// Slots that dead instances were about to make or to drop.
+    /// Slots that are about to be made or dropped, perhaps by an instance that is dead.
     pub async fn unfinished(&self) -> Result<Vec<SlotName>, QueryError> {
         let Some(database) = &self.database else { return Ok(vec![]) };
         database.unfinished().await
@@ -93,6 +93,23 @@ impl Registry {
     pub async fn inits(&self) -> Result<Vec<SlotName>, QueryError> {
         let Some(database) = &self.database else { return Ok(vec![]) };
         database.inits().await
+    }
+
+    /// All streams, by their names.
+    pub async fn records(&self) -> Result<Vec<Record>, QueryError> {
+        let Some(database) = &self.database else { return Ok(vec![]) };
+        database.records().await
+    }
+
+    /// A stream, if it is one of ours.
+    pub async fn record(&self, slot: &SlotName) -> Result<Option<Record>, QueryError> {
+        let Some(database) = &self.database else { return Ok(None) };
+        database.record(slot).await
+    }
+
+    /// What the client of a stream acknowledged last, if that is still to be written down.
+    pub fn due(&self, slot: &SlotName) -> Option<Lsn> {
+        self.due_positions().get(slot).map(|due| due.acknowledged)
     }
 
     /// Makes us the owner of a stream, and says what its client acknowledged last. None: the stream is not there any more.

@@ -7,6 +7,9 @@
 //! The session is expected to write with `TimeZone=UTC`, `DateStyle=ISO`, `IntervalStyle=postgres`, `bytea_output=hex` and
 //! `extra_float_digits=1`.
 
+pub mod copy;
+pub mod reading;
+
 /// How a value of some type is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Encoding {
@@ -50,14 +53,14 @@ pub struct Column {
 }
 
 /// Writes a row as an object, the columns in their order. There is one value for each column; `None` is NULL.
-pub fn write_row<'a>(out: &mut Vec<u8>, columns: &[Column], numbers: Numbers, values: impl IntoIterator<Item = Option<&'a str>>) {
+pub fn write_row<V: AsRef<str>>(out: &mut Vec<u8>, columns: &[Column], numbers: Numbers, values: impl IntoIterator<Item = Option<V>>) {
     out.push(b'{');
     for (position, (column, value)) in columns.iter().zip(values).enumerate() {
         if position > 0 {
             out.push(b',');
         }
         out.extend_from_slice(&column.key);
-        write_value(out, &column.encoding, numbers, value);
+        write_value(out, &column.encoding, numbers, value.as_ref().map(AsRef::as_ref));
     }
     out.push(b'}');
 }
@@ -601,7 +604,7 @@ mod tests {
             r#"data: {"id":"2","We\"ird\nNäme":null,"at":null,"doc":null,"tags":null}"#
         );
         let mut out = Vec::new();
-        write_row(&mut out, &[], Numbers::Bare, []);
+        write_row::<&str>(&mut out, &[], Numbers::Bare, []);
         assert_eq!(out, b"{}");
     }
 

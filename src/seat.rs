@@ -1,12 +1,15 @@
 //! One consumer a stream: the newest connection takes the seat, and whoever had it is told and waited for.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::config::{MAX_TAKEOVERS, TAKEOVER_PERIOD};
+use crate::lsn::Lsn;
 use crate::name::SlotName;
 
 /// Why a session is to end.
@@ -37,12 +40,16 @@ struct Taken {
 struct Handle {
     stop: watch::Sender<Option<Reason>>,
     left: CancellationToken,
+    sent: Arc<AtomicU64>,
+    /// When the seat was last taken from somebody who had it, the latest last.
+    takeovers: Vec<Instant>,
 }
 
 /// Held by a session while it has its stream; dropped when it has let go of the slot.
 #[derive(Debug)]
 pub struct Occupant {
     stop: watch::Receiver<Option<Reason>>,
+    sent: Arc<AtomicU64>,
     _left: DropGuard,
 }
 
@@ -51,25 +58,54 @@ pub struct Occupant {
 #[error("the service shuts down")]
 pub struct ShuttingDown;
 
+/// The seat is not to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotSeated {
+    /// By nobody.
+    #[error(transparent)]
+    ShuttingDown(#[from] ShuttingDown),
+    /// Somebody has it, and whoever asked did not want to take it from them.
+    #[error("somebody has this stream, and takeover=false was asked for")]
+    Taken,
+    /// It goes to and fro, as between two clients that both come again at once.
+    #[error(
+        "this stream was taken over {MAX_TAKEOVERS} times within {} s: two clients seem to take it from each other. Each stream is for one client; 4409 is final",
+        TAKEOVER_PERIOD.as_secs()
+    )]
+    Fought,
+}
+
 impl Seats {
     /// Takes the seat of a stream, and waits until whoever had it has left or the time is over.
-    pub async fn take(&self, slot: &SlotName, deadline: Instant) -> Result<Occupant, ShuttingDown> {
+    pub async fn take(&self, slot: &SlotName, takeover: bool, deadline: Instant) -> Result<Occupant, NotSeated> {
         let (stop, stopped) = watch::channel(None);
-        let left = CancellationToken::new();
-        let occupant = Occupant { stop: stopped, _left: left.clone().drop_guard() };
+        let (left, sent) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
         let former = {
             let mut taken = self.taken();
             if taken.is_closed {
-                return Err(ShuttingDown);
+                return Err(ShuttingDown.into());
             }
             // Seats of sessions that are over are cleared away here, so that there are never more than streams have had since.
             taken.seats.retain(|_, handle| !handle.left.is_cancelled());
-            taken.seats.insert(slot.clone(), Handle { stop, left })
+            let takeovers = match taken.seats.get(slot) {
+                None => vec![],
+                Some(_) if !takeover => return Err(NotSeated::Taken),
+                Some(former) => former.taken_over()?,
+            };
+            taken.seats.insert(slot.clone(), Handle { stop, left: left.clone(), sent: sent.clone(), takeovers })
         };
+        let occupant = Occupant { stop: stopped, sent, _left: left.drop_guard() };
         if let Some(former) = former {
             former.leave(Reason::Replaced, deadline).await;
         }
         Ok(occupant)
+    }
+
+    /// How far the one who has the seat was sent changes; none if nobody has it.
+    pub fn sent(&self, slot: &SlotName) -> Option<Lsn> {
+        let taken = self.taken();
+        let handle = taken.seats.get(slot).filter(|handle| !handle.left.is_cancelled())?;
+        Some(Lsn::from(handle.sent.load(Ordering::Relaxed)))
     }
 
     /// Makes whoever streams this slot leave, and waits until it has or the time is over.
@@ -95,6 +131,18 @@ impl Seats {
 }
 
 impl Handle {
+    /// When the seat was taken over of late, this time included; unless that is too often.
+    fn taken_over(&self) -> Result<Vec<Instant>, NotSeated> {
+        let now = Instant::now();
+        let mut takeovers = self.takeovers.clone();
+        takeovers.retain(|at| now.duration_since(*at) < TAKEOVER_PERIOD);
+        if takeovers.len() >= MAX_TAKEOVERS {
+            return Err(NotSeated::Fought);
+        }
+        takeovers.push(now);
+        Ok(takeovers)
+    }
+
     async fn leave(&self, reason: Reason, deadline: Instant) {
         self.stop.send_replace(Some(reason));
         let _ = timeout_at(deadline, self.left.cancelled()).await;
@@ -102,6 +150,11 @@ impl Handle {
 }
 
 impl Occupant {
+    /// Tells whoever asks how far the client was sent changes.
+    pub fn has_sent(&self, position: Lsn) {
+        self.sent.store(position.to_u64(), Ordering::Relaxed);
+    }
+
     /// Waits until the session is to end. The future may be dropped at any time.
     pub async fn stopped(&mut self) -> Reason {
         let reason = self.stop.wait_for(Option::is_some).await.ok().and_then(|reason| *reason);
@@ -130,10 +183,10 @@ mod tests {
     #[tokio::test]
     async fn the_newest_gets_the_seat_when_the_one_before_has_left() {
         let seats = Seats::default();
-        let mut first = seats.take(&slot(), soon()).await.unwrap();
+        let mut first = seats.take(&slot(), true, soon()).await.unwrap();
         assert!(first.stopped().now_or_never().is_none());
         let (deadline, name) = (soon(), slot());
-        let mut second = Box::pin(seats.take(&name, deadline));
+        let mut second = Box::pin(seats.take(&name, true, deadline));
         assert!(second.as_mut().now_or_never().is_none(), "the first is still there");
         assert_eq!(first.stopped().await, Reason::Replaced);
         drop(first);
@@ -141,11 +194,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_does_not_want_to_take_over_waits_for_nobody() {
+        let seats = Seats::default();
+        let first = seats.take(&slot(), false, soon()).await.unwrap();
+        assert_eq!(seats.take(&slot(), false, soon()).await.unwrap_err(), NotSeated::Taken);
+        first.has_sent(Lsn::from(7));
+        assert_eq!(seats.sent(&slot()), Some(Lsn::from(7)));
+        drop(first);
+        assert_eq!(seats.sent(&slot()), None);
+        assert!(seats.take(&slot(), false, soon()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_seat_that_goes_to_and_fro_stays_where_it_is() {
+        let seats = Seats::default();
+        let long_ago = Instant::now();
+        let _first = seats.take(&slot(), true, long_ago).await.unwrap();
+        let _second = seats.take(&slot(), true, long_ago).await.unwrap();
+        let mut third = seats.take(&slot(), true, long_ago).await.unwrap();
+        assert_eq!(seats.take(&slot(), true, long_ago).await.unwrap_err(), NotSeated::Fought);
+        assert!(third.stopped().now_or_never().is_none(), "who has it keeps it");
+        tokio::time::advance(TAKEOVER_PERIOD).await;
+        assert!(seats.take(&slot(), true, long_ago).await.is_ok());
+    }
+
+    #[tokio::test]
     async fn nobody_is_seated_in_a_closed_house() {
         let seats = Seats::default();
-        let mut occupant = seats.take(&slot(), soon()).await.unwrap();
+        let mut occupant = seats.take(&slot(), true, soon()).await.unwrap();
         seats.close();
         assert_eq!(occupant.stopped().await, Reason::Stopping);
-        assert!(seats.take(&slot(), soon()).await.is_err());
+        assert!(seats.take(&slot(), true, soon()).await.is_err());
     }
 }

@@ -21,7 +21,7 @@ pub enum Error {
     #[error(transparent)]
     NotReady(#[from] NotReady),
     /// Our own tables could not be made.
-    #[error("the tables of schema pgdeltastream cannot be made")]
+    #[error("the tables of schema pgdeltastream cannot be made or updated")]
     Registry(#[source] RegistryMissing),
     /// Something did not end in time.
     #[error("not everything ended within {} s", SHUTDOWN_TIMEOUT.as_secs())]
@@ -63,11 +63,19 @@ async fn start(config: &Config) -> Result<Arc<Sidecar>, Error> {
     tracing::info!(postgres = ?config.postgres, system = system.identifier, timeline = system.timeline, "connected");
     let database = Database::new(&config.postgres);
     let registry = registry(config, &database).await?;
-    let sidecar = Sidecar::new(config.postgres.clone(), config.limits, database, registry);
+    let sidecar = Sidecar::new(config.postgres.clone(), config.limits, config.snapshots, database, registry);
     if let Err(error) = sidecar.clear_leftovers().await {
         tracing::warn!(%error, "what a former instance left unfinished is not removed yet");
     }
     Ok(sidecar)
+}
+
+/// Makes or updates our own tables, for a service whose role may not.
+pub async fn migrate(config: &Config) -> Result<(), Error> {
+    let database = Database::new(&config.postgres);
+    let migrated = database.migrate().await;
+    database.close().await;
+    migrated.map_err(Error::Registry)
 }
 
 /// Our own tables; without the right to have some, none, and one warning that says what to run.
@@ -77,7 +85,8 @@ async fn registry(config: &Config, database: &Database) -> Result<Registry, Erro
         Err(RegistryMissing::Forbidden(error)) => {
             tracing::warn!(
                 %error,
-                "acknowledged positions will not outlive a restart of Postgres, and /v1/init forgets its stream over a restart of this service. Run: GRANT CREATE ON DATABASE {} TO {};",
+                "acknowledged positions will not outlive a restart of Postgres, /v1/init forgets its stream over a restart of this service, and \
+                 there are no other streams. Run: GRANT CREATE ON DATABASE {} TO {}; or see pgdeltastream migrate",
                 quoted(&config.postgres.database),
                 quoted(&config.postgres.user),
             );

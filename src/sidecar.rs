@@ -1,43 +1,40 @@
 //! What all requests share: the streams there are, the snapshots, the seats, and the tasks that a shutdown waits for.
 
 mod error;
+mod making;
+mod showing;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::MutexGuard;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{
-    CLOSE_TIMEOUT, IMPATIENT_TIMEOUT, INIT_QUEUE_TIMEOUT, Limits, MAX_ENDED_STREAMS, PostgresConfig, SLOT_RELEASE_TIMEOUT,
-};
+use crate::config::{CLOSE_TIMEOUT, IMPATIENT_TIMEOUT, Limits, MAX_CREATIONS, PostgresConfig, SLOT_RELEASE_TIMEOUT, SnapshotSettings};
 use crate::contract::subscription::Subscription;
 use crate::contract::table::TableSchema;
+use crate::filter::{FilterError, TablePattern};
 use crate::format::{Admission, Events, Format, Records, Transactions};
 use crate::lsn::Lsn;
-use crate::message::{SnapshotDataRequest, StreamFormat};
+use crate::message::{SnapshotDataRequest, SnapshotTable, StreamFormat, StreamKind, StreamState};
 use crate::name::{SlotName, TableName};
 use crate::postgres::replication::{Replication, identify};
 use crate::postgres::server_error::Condition;
-use crate::postgres::service::{Database, QueryError};
+use crate::postgres::service::Database;
 use crate::postgres::slots::Slot;
-use crate::postgres::streams::InitLock;
 use crate::postgres::wire::{Wire, WireError};
 use crate::registry::{Ownership, Registry};
-use crate::seat::{Occupant, Reason, Seats, ShuttingDown};
-use crate::slot::{self, CreateError, ReleaseError};
-use crate::snapshot::{self, Page, Pieces, SnapshotError, Snapshots};
+use crate::seat::{NotSeated, Occupant, Seats};
+use crate::slot;
+use crate::snapshot::{self, Framing, Page, Pieces, Reading, SnapshotError, Snapshots};
 use crate::stream::{Parts, Route, Session};
 use crate::wal2json::options::PluginOptions;
 
-pub use error::{InitError, NoStream, OpenError, ReadError, TableError};
-
-/// Different names to try before giving up: with some ten million of them, two clashes in a row are no chance any more.
-const MAX_NAME_ATTEMPTS: usize = 5;
+pub use error::Error;
 
 /// How long to wait before a slot is asked for again that somebody else was faster to take.
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
@@ -53,7 +50,9 @@ pub struct Sidecar {
     seats: Seats,
     known: Mutex<Known>,
     /// One `/v1/init` after the other, so that those who wait hold no connection.
-    turn: tokio::sync::Mutex<()>,
+    init_turn: tokio::sync::Mutex<()>,
+    /// The same for other streams, of which some can be made at once.
+    creations: Semaphore,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -78,22 +77,25 @@ pub struct Rows {
 }
 
 impl Sidecar {
-    /// The service, and its task that keeps acknowledged positions.
-    pub fn new(config: PostgresConfig, limits: Limits, database: Database, registry: Registry) -> Arc<Self> {
+    /// The service, and its tasks that keep acknowledged positions and let go of old snapshots.
+    pub fn new(config: PostgresConfig, limits: Limits, snapshots: SnapshotSettings, database: Database, registry: Registry) -> Arc<Self> {
         let sidecar = Arc::new(Self {
             config,
             limits,
             database,
             registry: Arc::new(registry),
-            snapshots: Snapshots::default(),
+            snapshots: Snapshots::new(snapshots),
             seats: Seats::default(),
             known: Mutex::default(),
-            turn: tokio::sync::Mutex::default(),
+            init_turn: tokio::sync::Mutex::default(),
+            creations: Semaphore::new(MAX_CREATIONS),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         });
         let (registry, stop) = (sidecar.registry.clone(), sidecar.stop.clone());
         sidecar.tasks.spawn(async move { registry.keep_positions(stop).await });
+        let (snapshots, stop) = (sidecar.snapshots.clone(), sidecar.stop.clone());
+        sidecar.tasks.spawn(async move { snapshots.expire(stop).await });
         sidecar
     }
 
@@ -102,124 +104,18 @@ impl Sidecar {
         &self.tasks
     }
 
-    /// Makes a new stream, then ends and drops the one that was made before.
-    ///
-    /// Runs to its end even if whoever asked goes away, so that nothing is left half-made.
-    pub async fn init(self: &Arc<Self>) -> Result<SlotName, InitError> {
-        let sidecar = Arc::clone(self);
-        let made = self.tasks.spawn(async move {
-            let (turn, lock) = sidecar.stop.run_until_cancelled(sidecar.init_turn()).await.ok_or(ShuttingDown)??;
-            let made = sidecar.replace_init().await;
-            lock.release().await;
-            drop(turn);
-            made
-        });
-        made.await.unwrap_or(Err(InitError::BrokenOff))
-    }
-
-    /// Waits until no other call of `/v1/init`, of this process or another, is at work.
-    async fn init_turn(&self) -> Result<(MutexGuard<'_, ()>, InitLock), InitError> {
-        let turn = timeout(INIT_QUEUE_TIMEOUT, self.turn.lock()).await.map_err(|_| InitError::Busy)?;
-        let lock = InitLock::acquire(&self.config).await.map_err(|error| match error {
-            QueryError::Timeout(INIT_QUEUE_TIMEOUT) => InitError::Busy,
-            error => error.into(),
-        })?;
-        Ok((turn, lock))
-    }
-
-    async fn replace_init(&self) -> Result<SlotName, InitError> {
-        self.clear_unfinished().await?;
-        let mut former = self.init_streams().await?;
-        let slots = self.database.slot_count().await?;
-        if slots.used >= slots.limit {
-            for slot in former.drain(..) {
-                self.end(&slot).await?;
-            }
-        }
-        let made = self.make_slot().await?;
-        tracing::info!(slot = %made, "stream made");
-        self.known().inits.push(made.clone());
-        for slot in former {
-            if self.stop.is_cancelled() {
-                break;
-            }
-            // The new stream stands whatever becomes of the former, which stays marked: the next call, or the next start, tries again.
-            if let Err(error) = self.end(&slot).await {
-                tracing::warn!(%slot, %error, "the former stream of /v1/init is not ended yet");
-            }
-        }
-        Ok(made)
-    }
-
-    /// The streams that `/v1/init` made and that are not ended, the latest last: as our own table has it, or else as this process knows.
-    async fn init_streams(&self) -> Result<Vec<SlotName>, QueryError> {
-        if self.registry.is_there() { self.registry.inits().await } else { Ok(self.known().inits.clone()) }
-    }
-
-    async fn make_slot(&self) -> Result<SlotName, InitError> {
-        let mut attempts = 0;
-        loop {
-            let slot = SlotName::generate();
-            attempts += 1;
-            if self.database.slot(&slot).await?.is_some() && attempts < MAX_NAME_ATTEMPTS {
-                continue;
-            }
-            match slot::create(&self.config, &self.database, &self.registry, &slot, &self.stop).await {
-                Ok(anchor) => {
-                    self.snapshots.insert(slot.clone(), anchor);
-                    return Ok(slot);
-                }
-                Err(CreateError::Exists) if attempts < MAX_NAME_ATTEMPTS => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// Removes what instances left behind that died while they made or dropped a slot.
-    async fn clear_unfinished(&self) -> Result<(), QueryError> {
-        for slot in self.registry.unfinished().await? {
-            match slot::remove(&self.database, &self.registry, &slot).await {
-                Ok(()) => {
-                    self.has_ended(&slot).await;
-                    tracing::info!(%slot, "removed a slot that was left unfinished");
-                }
-                Err(error) => tracing::warn!(%slot, %error, "a slot that was left unfinished cannot be removed yet"),
-            }
-        }
-        self.registry.forget_dropped().await
-    }
-
-    /// The same at the start of the service, unless another instance is at it.
-    pub async fn clear_leftovers(&self) -> Result<(), QueryError> {
-        let Some(lock) = InitLock::try_acquire(&self.config).await? else { return Ok(()) };
-        let cleared = self.clear_unfinished().await;
-        lock.release().await;
-        cleared
-    }
-
-    /// Ends a stream of ours, whoever streams it, and drops its slot.
-    async fn end(&self, slot: &SlotName) -> Result<(), ReleaseError> {
-        self.registry.begin_removal(slot).await?;
-        self.seats.clear(slot, Reason::SlotGone, Instant::now() + SLOT_RELEASE_TIMEOUT).await;
-        // Of no use from here on, whatever becomes of the slot.
-        self.snapshots.release(slot).await;
-        slot::remove(&self.database, &self.registry, slot).await?;
-        self.has_ended(slot).await;
-        tracing::info!(%slot, "stream ended and slot dropped");
-        Ok(())
-    }
-
     /// Reads rows of a snapshot. Returns when the first of them are there, so that what is wrong can still be said.
-    pub async fn snapshot_rows(&self, slot: Option<SlotName>, table: TableName, request: SnapshotDataRequest) -> Result<Rows, ReadError> {
-        let slot = match slot {
-            Some(slot) => slot,
-            None => self.init_streams().await?.pop().ok_or(NoStream::NoInit)?,
-        };
-        self.known_slot::<ReadError>(&slot).await?;
-        let snapshot = self.snapshots.exported(&slot).ok_or_else(|| SnapshotError::Gone(slot.clone()))?;
+    pub async fn snapshot_rows(
+        &self,
+        slot: Option<SlotName>,
+        table: TableName,
+        request: SnapshotDataRequest,
+        framing: Framing,
+    ) -> Result<Rows, Error> {
+        let snapshot = self.read_snapshot(slot).await?;
         let (sender, mut rest) = snapshot::pieces();
         let (database, stop) = (self.database.clone(), self.stop.clone());
-        let page = Page { slot, snapshot, table, request };
+        let page = Page { snapshot, table, request, framing };
         self.tasks.spawn(async move {
             stop.run_until_cancelled(snapshot::read(database, page, sender)).await;
         });
@@ -227,19 +123,49 @@ impl Sidecar {
         Ok(Rows { first, rest })
     }
 
+    /// The tables of a snapshot that its stream is about.
+    pub async fn snapshot_tables(&self, slot: Option<SlotName>, named: &[TablePattern]) -> Result<Vec<SnapshotTable>, Error> {
+        let snapshot = self.read_snapshot(slot).await?;
+        let record = self.registry.record(snapshot.slot()).await?;
+        let filter = record.map(|record| record.stream.filter).unwrap_or_default();
+        Ok(snapshot::list(&self.database, &snapshot, &filter, named).await?)
+    }
+
+    /// Begins to read a stream's snapshot.
+    async fn read_snapshot(&self, slot: Option<SlotName>) -> Result<Reading, Error> {
+        let slot = self.known_or_init(slot).await?;
+        if let Some(known) = self.snapshots.read(&slot) {
+            return known.map_err(|end| SnapshotError::Gone(slot, end).into());
+        }
+        let record = self.registry.record(&slot).await?;
+        let end = showing::end_of_unknown(record.is_none_or(|record| record.stream.has_snapshot));
+        Err(SnapshotError::Gone(slot, end).into())
+    }
+
+    /// The stream that is meant, if its slot is there.
+    async fn known_or_init(&self, slot: Option<SlotName>) -> Result<SlotName, Error> {
+        let slot = match slot {
+            Some(slot) => slot,
+            None => self.init_streams().await?.pop().ok_or(Error::NoInit)?,
+        };
+        self.known_slot(&slot).await?;
+        Ok(slot)
+    }
+
     /// Describes a table as it is now.
-    pub async fn table_schema(&self, table: TableName) -> Result<TableSchema, TableError> {
-        self.database.table_schema(&table).await?.ok_or(TableError::NoSuchTable(table))
+    pub async fn table_schema(&self, table: TableName) -> Result<TableSchema, Error> {
+        self.database.table_schema(&table).await?.ok_or(Error::NoSuchTable(table))
     }
 
     /// Opens a stream: all that can be refused is refused here. Whoever has the stream leaves first.
     ///
     /// Runs to its end even if whoever asked goes away, so that the stream is given back to whom it was taken from.
-    pub async fn open_stream(self: &Arc<Self>, subscription: Subscription) -> Result<Session, OpenError> {
+    pub async fn open_stream(self: &Arc<Self>, subscription: Subscription) -> Result<Session, Error> {
         let sidecar = Arc::clone(self);
         let opened = self.tasks.spawn(async move {
             let slot = subscription.slot.clone();
             sidecar.usable_slot(&slot).await?;
+            let subscription = sidecar.narrowed(subscription).await?;
             let format = format(&subscription, sidecar.limits);
             let mut options = subscription.options;
             if subscription.filter.names_tables() {
@@ -247,14 +173,33 @@ impl Sidecar {
                 options.switches.include_xids = Some(true);
             }
             let deadline = Instant::now() + SLOT_RELEASE_TIMEOUT;
-            let mut occupant = sidecar.seats.take(&slot, deadline).await?;
+            let mut occupant = sidecar.seats.take(&slot, subscription.takeover, deadline).await?;
+            if !subscription.takeover && sidecar.usable_slot(&slot).await?.active_pid.is_some() {
+                // It is streamed through another instance, or by another program.
+                return Err(NotSeated::Taken.into());
+            }
             let (source, ownership, acknowledged, position) = sidecar.take_slot(&slot, &options, deadline, &mut occupant).await?;
             let (config, database, registry) = (sidecar.config.clone(), sidecar.database.clone(), sidecar.registry.clone());
             let route = Route { config, database, registry, slot, ownership };
             let (kept, limits) = (acknowledged.unwrap_or_default(), sidecar.limits);
             Ok(Session::new(Parts { route, occupant, source, position, kept, format, options, limits }))
         });
-        opened.await.unwrap_or(Err(OpenError::BrokenOff))
+        opened.await.unwrap_or(Err(Error::BrokenOff))
+    }
+
+    /// What the connection wants of what its stream is about.
+    async fn narrowed(&self, subscription: Subscription) -> Result<Subscription, Error> {
+        let Some(record) = self.registry.record(&subscription.slot).await? else { return Ok(subscription) };
+        let stream = record.stream.filter;
+        let narrowed = subscription.within(&stream)?;
+        // A partition may be named by the one, and what it is a part of by the other.
+        if narrowed.filter.is_disjoint() {
+            let tables = self.database.streamed_tables().await?;
+            if !tables.iter().any(|table| table.is_admitted_by(&narrowed.filter)) {
+                return Err(FilterError::Disjoint.into());
+            }
+        }
+        Ok(narrowed)
     }
 
     /// Takes a slot from whoever has it, and starts to stream it; gives it back if that fails, or if a newer connection comes in between.
@@ -264,16 +209,16 @@ impl Sidecar {
         options: &PluginOptions,
         deadline: Instant,
         occupant: &mut Occupant,
-    ) -> Result<Source, OpenError> {
+    ) -> Result<Source, Error> {
         loop {
             let mut wire = Wire::connect(&self.config, &format!("pgdeltastream {slot}"), &[]).await?;
             let system = identify(&mut wire).await?;
             // The owner is written down before the stream starts: whoever loses it can see that it is not theirs any more.
             let taken = self.registry.take(slot, &system).await?;
-            let (ownership, acknowledged) = taken.ok_or_else(|| NoStream::Gone(slot.clone()))?;
+            let (ownership, acknowledged) = taken.ok_or_else(|| Error::StreamGone(slot.clone()))?;
             let started = tokio::select! {
                 started = self.start(wire, slot, options, acknowledged, deadline) => started,
-                reason = occupant.stopped() => Err(OpenError::Superseded(reason)),
+                reason = occupant.stopped() => Err(Error::Superseded(reason)),
             };
             let error = match started {
                 Ok((source, position)) => return Ok((source, ownership, acknowledged, position)),
@@ -297,64 +242,54 @@ impl Sidecar {
         options: &PluginOptions,
         acknowledged: Option<Lsn>,
         deadline: Instant,
-    ) -> Result<(Replication, Lsn), OpenError> {
+    ) -> Result<(Replication, Lsn), Error> {
         let flushed = self.database.flushed().await?;
         if let Some(acknowledged) = acknowledged.filter(|acknowledged| *acknowledged > flushed) {
-            return Err(OpenError::Ahead { slot: slot.clone(), acknowledged, flushed });
+            return Err(Error::Ahead { slot: slot.clone(), acknowledged, flushed });
         }
         slot::release(&self.database, slot, deadline).await?;
         let confirmed = self.usable_slot(slot).await?.confirmed_flush.unwrap_or_default();
         let position = acknowledged.unwrap_or_default().max(confirmed);
         let max_bytes = self.limits.max_bytes(options.is_whole());
         let source = Replication::start(wire, slot, position, options, max_bytes).await.map_err(|error| match error {
-            WireError::Server(error) if error.condition() == Condition::InvalidValue => OpenError::Unsupported(error),
-            WireError::Server(error) if error.condition() == Condition::NotInState => OpenError::Lost(slot.clone()),
-            WireError::Server(error) if error.condition() == Condition::NoSuchObject => NoStream::Gone(slot.clone()).into(),
+            WireError::Server(error) if error.condition() == Condition::InvalidValue => Error::Unsupported(error),
+            WireError::Server(error) if error.condition() == Condition::NotInState => Error::SlotLost(slot.clone()),
+            WireError::Server(error) if error.condition() == Condition::NoSuchObject => Error::StreamGone(slot.clone()),
             error => error.into(),
         })?;
         Ok((source, position))
     }
 
     /// The slot, if it can be streamed.
-    async fn usable_slot(&self, slot: &SlotName) -> Result<Slot, OpenError> {
-        let state = self.known_slot::<OpenError>(slot).await?;
+    async fn usable_slot(&self, slot: &SlotName) -> Result<Slot, Error> {
+        let state = self.known_slot(slot).await?;
         match state {
-            Slot { is_lost: true, .. } => Err(OpenError::Lost(slot.clone())),
-            Slot { confirmed_flush: None, .. } => Err(OpenError::BeingMade(slot.clone())),
+            Slot { is_lost: true, .. } => Err(Error::SlotLost(slot.clone())),
+            Slot { confirmed_flush: None, .. } => Err(Error::BeingMade(slot.clone())),
             state => Ok(state),
         }
     }
 
     /// The slot, if it is one of wal2json in our database.
-    async fn known_slot<E: From<NoStream> + From<QueryError>>(&self, slot: &SlotName) -> Result<Slot, E> {
+    async fn known_slot(&self, slot: &SlotName) -> Result<Slot, Error> {
         if let Some(state) = self.database.slot(slot).await?.filter(|state| state.is_ours) {
             return Ok(state);
         }
         // It may have been dropped behind our back, or replaced by another process.
-        if self.snapshots.exported(slot).is_some() {
+        if self.snapshots.knows(slot) {
             self.has_ended(slot).await;
         }
-        let is_gone = self.known().ended.contains(slot);
-        Err(if is_gone { NoStream::Gone(slot.clone()) } else { NoStream::Unknown(slot.clone()) }.into())
-    }
-
-    /// A session found its slot dropped or lost: lets go of its snapshot, which holds back vacuum, and remembers the name.
-    pub async fn slot_gone(&self, slot: &SlotName) {
-        {
-            let ended = &mut self.known().ended;
-            ended.retain(|ended| ended != slot);
-            if ended.len() >= MAX_ENDED_STREAMS {
-                ended.pop_front();
-            }
-            ended.push_back(slot.clone());
+        match self.registry.record(slot).await? {
+            Some(record) if record.state == StreamState::Creating => Err(Error::BeingMade(slot.clone())),
+            Some(record) if record.stream.kind == StreamKind::Stream => Err(Error::SlotMissing(slot.clone())),
+            _ => Err(self.no_stream(slot)),
         }
-        self.snapshots.release(slot).await;
     }
 
-    /// The slot is dropped: there is nothing left to end.
-    async fn has_ended(&self, slot: &SlotName) {
-        self.known().inits.retain(|init| init != slot);
-        self.slot_gone(slot).await;
+    /// Whether there was such a stream, so far as we remember.
+    fn no_stream(&self, slot: &SlotName) -> Error {
+        let is_gone = self.known().ended.contains(slot);
+        if is_gone { Error::StreamGone(slot.clone()) } else { Error::UnknownStream(slot.clone()) }
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {

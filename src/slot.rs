@@ -13,6 +13,7 @@ use crate::postgres::reader::Anchor;
 use crate::postgres::replication::{create_slot, identify};
 use crate::postgres::server_error::{Condition, ServerError};
 use crate::postgres::service::{Database, QueryError};
+use crate::postgres::streams::NewStream;
 use crate::postgres::wire::{Wire, WireError};
 use crate::registry::Registry;
 
@@ -26,7 +27,7 @@ const RELEASE_INTERVAL: Duration = Duration::from_millis(10);
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
     /// There is a slot of this name.
-    #[error("a slot of this name exists")]
+    #[error("there is a slot or a stream of this name, or one is being made")]
     Exists,
     /// Postgres has to wait for a transaction that is open.
     #[error("{}", describe(.0))]
@@ -59,65 +60,84 @@ fn describe(blocker: &Blocker) -> String {
     format!("a slot cannot be made while {who} has a transaction open that writes{age}: let it end and try again")
 }
 
-/// Makes a slot, and an anchor for its snapshot, which shows exactly what was committed before what the slot will stream.
-///
-/// Whatever goes wrong, no slot is left behind: our own table hears of it first, so that even after a crash somebody knows what to drop.
-pub async fn create(
-    config: &PostgresConfig,
-    database: &Database,
-    registry: &Registry,
-    slot: &SlotName,
-    stop: &CancellationToken,
-) -> Result<Anchor, CreateError> {
-    let lock_timeout = format!("{}ms", SLOT_LOCK_TIMEOUT.as_millis());
-    let mut wire = Wire::connect(config, &format!("pgdeltastream {slot}"), &[("lock_timeout", &lock_timeout)]).await?;
-    let system = identify(&mut wire).await?;
-    registry.begin_creation(slot, &system).await?;
-    match create_on(&mut wire, config, database, registry, slot, stop).await {
-        Ok(anchor) => {
-            // The anchor has the snapshot by now: the session that exported it may go.
-            wire.close().await;
-            Ok(anchor)
-        }
-        Err(CreateError::Exists) => {
-            registry.forget(slot).await?;
-            Err(CreateError::Exists)
-        }
-        Err(error) => {
-            remove_half_made(database, registry, &wire, slot).await;
-            Err(error)
-        }
-    }
+/// What it takes to make slots.
+pub struct Maker<'a> {
+    /// Where Postgres is.
+    pub config: &'a PostgresConfig,
+    /// Its slots.
+    pub database: &'a Database,
+    /// Hears of a slot first.
+    pub registry: &'a Registry,
+    /// The service shuts down.
+    pub stop: &'a CancellationToken,
 }
 
-async fn create_on(
-    wire: &mut Wire,
-    config: &PostgresConfig,
-    database: &Database,
-    registry: &Registry,
-    slot: &SlotName,
-    stop: &CancellationToken,
-) -> Result<Anchor, CreateError> {
-    let pid = wire.pid();
-    let mut creating = pin!(create_slot(wire, slot, SLOT_CREATION_TIMEOUT));
-    let mut blocker = None;
-    let created = loop {
-        tokio::select! {
-            created = &mut creating => break created,
-            () = stop.cancelled() => return Err(CreateError::ShuttingDown),
-            // Once the wait is over, nobody can tell any more what it was for.
-            () = sleep(BLOCKER_INTERVAL) => blocker = database.blocker_of(pid).await.unwrap_or_default().or(blocker),
+impl Maker<'_> {
+    /// Makes a stream's slot, and if it is to have one an anchor for its snapshot, which shows exactly what was committed before what the slot
+    /// will stream.
+    ///
+    /// Whatever goes wrong, no slot is left behind: our own table hears of it first, so that even after a crash somebody knows what to drop.
+    pub async fn make(&self, stream: &NewStream) -> Result<Option<Anchor>, CreateError> {
+        let lock_timeout = format!("{}ms", SLOT_LOCK_TIMEOUT.as_millis());
+        let settings = [("lock_timeout", lock_timeout.as_str())];
+        let mut wire = Wire::connect(self.config, &format!("pgdeltastream {}", stream.slot), &settings).await?;
+        let system = identify(&mut wire).await?;
+        if !self.registry.begin_creation(stream, &system).await? {
+            return Err(CreateError::Exists);
         }
-    };
-    let (consistent_point, snapshot) = match created {
-        Ok(created) => created,
-        Err(WireError::Timeout(waited)) => return Err(CreateError::Busy(waited)),
-        Err(WireError::Server(error)) => return Err(refused(error, blocker)),
-        Err(other) => return Err(other.into()),
-    };
-    let anchor = Anchor::import(config, slot, &snapshot).await?;
-    registry.finish_creation(slot, consistent_point).await?;
-    Ok(anchor)
+        match self.make_on(&mut wire, stream).await {
+            Ok(anchor) => {
+                // The anchor has the snapshot by now: the session that exported it may go.
+                wire.close().await;
+                Ok(anchor)
+            }
+            Err(CreateError::Exists) => {
+                self.registry.forget(&stream.slot).await?;
+                Err(CreateError::Exists)
+            }
+            Err(error) => {
+                self.remove_half_made(&wire, &stream.slot).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn make_on(&self, wire: &mut Wire, stream: &NewStream) -> Result<Option<Anchor>, CreateError> {
+        let pid = wire.pid();
+        let mut creating = pin!(create_slot(wire, &stream.slot, stream.has_snapshot, SLOT_CREATION_TIMEOUT));
+        let mut blocker = None;
+        let created = loop {
+            tokio::select! {
+                created = &mut creating => break created,
+                () = self.stop.cancelled() => return Err(CreateError::ShuttingDown),
+                // Once the wait is over, nobody can tell any more what it was for.
+                () = sleep(BLOCKER_INTERVAL) => blocker = self.database.blocker_of(pid).await.unwrap_or_default().or(blocker),
+            }
+        };
+        let (consistent_point, snapshot) = match created {
+            Ok(created) => created,
+            Err(WireError::Timeout(waited)) => return Err(CreateError::Busy(waited)),
+            Err(WireError::Server(error)) => return Err(refused(error, blocker)),
+            Err(other) => return Err(other.into()),
+        };
+        let anchor = match snapshot {
+            Some(snapshot) => Some(Anchor::import(self.config, &stream.slot, &snapshot).await?),
+            None => None,
+        };
+        self.registry.finish_creation(&stream.slot, consistent_point).await?;
+        Ok(anchor)
+    }
+
+    /// A process that still waits for transactions would finish the slot after we are gone.
+    async fn remove_half_made(&self, wire: &Wire, slot: &SlotName) {
+        let removed = async {
+            self.database.terminate(wire.pid()).await?;
+            remove(self.database, self.registry, slot).await
+        };
+        if let Err(error) = removed.await {
+            tracing::error!(%slot, %error, "a slot may have been left half-made: drop it by hand");
+        }
+    }
 }
 
 fn refused(error: ServerError, blocker: Option<Blocker>) -> CreateError {
@@ -127,17 +147,6 @@ fn refused(error: ServerError, blocker: Option<Blocker>) -> CreateError {
         (Condition::LockTimeout, None) => CreateError::Busy(SLOT_LOCK_TIMEOUT),
         (Condition::LimitReached, _) => CreateError::NoneLeft(error),
         _ => CreateError::Wire(WireError::Server(error)),
-    }
-}
-
-/// A process that still waits for transactions would finish the slot after we are gone.
-async fn remove_half_made(database: &Database, registry: &Registry, wire: &Wire, slot: &SlotName) {
-    let removed = async {
-        database.terminate(wire.pid()).await?;
-        remove(database, registry, slot).await
-    };
-    if let Err(error) = removed.await {
-        tracing::error!(%slot, %error, "a slot may have been left half-made: drop it by hand");
     }
 }
 

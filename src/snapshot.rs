@@ -1,8 +1,10 @@
-//! Snapshots of slots: kept by an anchor, read by any number of readers, a page or a whole table at a time, in bounded memory.
+//! Snapshots of slots are read by any number of readers, a page or a whole table at a time, in bounded memory.
 
-use std::collections::HashMap;
+mod lifetime;
+mod listing;
+mod writing;
+
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -12,37 +14,37 @@ use tokio::time::timeout;
 use crate::config::READER_STALL_TIMEOUT;
 use crate::message::SnapshotDataRequest;
 use crate::name::{SlotName, TableName};
-use crate::postgres::reader::{Anchor, Exported, Reader};
+use crate::postgres::reader::Reader;
 use crate::postgres::server_error::Condition;
 use crate::postgres::service::{Database, QueryError};
-use crate::query::NoSuchColumn;
+use crate::query::NoSuchRows;
+use writing::Writer;
 
-/// Rows travel in pieces of about this size.
-const PIECE_BYTES: usize = 64 * 1024;
+pub use lifetime::{Condition as SnapshotCondition, End, Reading, Snapshots};
+pub use listing::list;
+pub use writing::{Framing, NotText};
 
 /// Pieces that may wait for a slow client; then reading from Postgres stops.
 const MAX_WAITING_PIECES: usize = 4;
-
-/// The snapshots that can be read now.
-#[derive(Debug, Default)]
-pub struct Snapshots {
-    anchors: Mutex<HashMap<SlotName, Anchor>>,
-}
 
 /// Rows of a snapshot could not be read, or not to the end.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// The stream has none, or none any more.
-    #[error(
-        "the snapshot of {0} is gone: it ends when this service restarts, when /v1/init is called again, or when Postgres restarts. Start over with /v1/init"
-    )]
-    Gone(SlotName),
+    #[error("the snapshot of {0} {1}. Start over: with /v1/init, or by deleting the stream and making it anew")]
+    Gone(SlotName, End),
     /// No such table under the snapshot, or none that clients may see.
     #[error("no table {0} at the time of the snapshot: expected table or schema.table, quoted and folded as in SQL")]
     NoSuchTable(TableName),
-    /// No such column.
+    /// The table has no such rows to ask for.
     #[error(transparent)]
-    NoSuchColumn(#[from] NoSuchColumn),
+    NoSuchRows(#[from] NoSuchRows),
+    /// A value is none of its column's type.
+    #[error("a value of after or until is none of its column's type: give each as a row has it")]
+    NoSuchPlace,
+    /// A value is not text.
+    #[error(transparent)]
+    NotText(#[from] NotText),
     /// The column's type has no order.
     #[error("the values of {column} have no order: order by another column")]
     NoOrder {
@@ -117,55 +119,24 @@ impl Pieces {
     }
 }
 
-impl Snapshots {
-    /// Keeps a new slot's snapshot until it is released.
-    pub fn insert(&self, slot: SlotName, anchor: Anchor) {
-        self.anchors().insert(slot, anchor);
-    }
-
-    /// Lets a snapshot go. Who reads it may go on to the end.
-    pub async fn release(&self, slot: &SlotName) {
-        let anchor = self.anchors().remove(slot);
-        if let Some(anchor) = anchor {
-            anchor.release().await;
-        }
-    }
-
-    /// Lets all snapshots go.
-    pub async fn release_all(&self) {
-        let slots: Vec<SlotName> = self.anchors().keys().cloned().collect();
-        for slot in slots {
-            self.release(&slot).await;
-        }
-    }
-
-    /// What readers import of a slot.
-    pub fn exported(&self, slot: &SlotName) -> Option<Exported> {
-        self.anchors().get(slot).map(|anchor| anchor.exported().clone())
-    }
-
-    fn anchors(&self) -> MutexGuard<'_, HashMap<SlotName, Anchor>> {
-        self.anchors.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Which rows to read.
 #[derive(Debug)]
 pub struct Page {
-    /// Of which stream's snapshot.
-    pub slot: SlotName,
     /// The snapshot.
-    pub snapshot: Exported,
+    pub snapshot: Reading,
     /// Of which table.
     pub table: TableName,
     /// Which of them.
     pub request: SnapshotDataRequest,
+    /// How they are framed.
+    pub framing: Framing,
 }
 
 /// Reads rows. To be run beside whoever takes the pieces; ends when nobody does.
 pub async fn read(database: Database, page: Page, pieces: Sender) {
     let read = tokio::select! {
         read = read_into(&database, &page, &pieces) => read,
+        () = page.snapshot.too_old() => Err(SnapshotError::Gone(page.snapshot.slot().clone(), End::TooOld)),
         () = pieces.closed() => return,
     };
     let last = read.map(|()| Piece::End);
@@ -173,22 +144,41 @@ pub async fn read(database: Database, page: Page, pieces: Sender) {
 }
 
 async fn read_into(database: &Database, page: &Page, pieces: &Sender) -> Result<(), SnapshotError> {
-    let Page { slot, snapshot, table: name, request } = page;
-    let mut reader = Reader::open(database, snapshot).await?.ok_or_else(|| SnapshotError::Gone(slot.clone()))?;
+    let Page { snapshot, table: name, request, framing } = page;
+    let Some(mut reader) = Reader::open(database, snapshot.exported()).await? else {
+        snapshot.lost();
+        return Err(SnapshotError::Gone(snapshot.slot().clone(), End::Lost));
+    };
     let Some(table) = reader.table(name).await? else { return Err(SnapshotError::NoSuchTable(name.clone())) };
-    let sql = table.page(request)?;
+    let selection = table.select(request, *framing == Framing::Lines)?;
+    if !reader.accepts(&selection).await? {
+        return Err(SnapshotError::NoSuchPlace);
+    }
     reader.lock(&table).await.map_err(|error| about_table(error, name))?;
     if !reader.is_intact(database, &table).await? {
         return Err(SnapshotError::Rewritten(name.clone()));
     }
-    {
-        let mut rows = pin!(reader.rows(&table, &sql, PIECE_BYTES)?);
-        while let Some(piece) = rows.try_next().await.map_err(|error| about_rows(error, name, request))? {
-            let sent = timeout(READER_STALL_TIMEOUT, pieces.send(Ok(Piece::Rows(piece.into())))).await;
-            sent.map_err(|_| SnapshotError::Stalled)?.map_err(|_| SnapshotError::BrokenOff)?;
+    let mut writer = Writer::new(&selection, *framing);
+    for statement in selection.statements() {
+        let left = selection.limit.map(|limit| limit - writer.rows());
+        if left == Some(0) && writer.rows() > 0 {
+            break;
+        }
+        let sql = statement.limited(left);
+        let mut lines = pin!(reader.copy(&sql).await.map_err(|error| about_rows(error, name, request))?);
+        while let Some(lines) = lines.try_next().await.map_err(|error| about_rows(error, name, request))? {
+            if let Some(piece) = writer.add(&lines)? {
+                send(piece, pieces).await?;
+            }
         }
     }
+    send(writer.finish(), pieces).await?;
     Ok(reader.finish().await?)
+}
+
+async fn send(piece: Bytes, pieces: &Sender) -> Result<(), SnapshotError> {
+    let sent = timeout(READER_STALL_TIMEOUT, pieces.send(Ok(Piece::Rows(piece)))).await;
+    sent.map_err(|_| SnapshotError::Stalled)?.map_err(|_| SnapshotError::BrokenOff)
 }
 
 fn about_table(error: QueryError, table: &TableName) -> SnapshotError {
@@ -202,6 +192,7 @@ fn about_table(error: QueryError, table: &TableName) -> SnapshotError {
 fn about_rows(error: QueryError, table: &TableName, request: &SnapshotDataRequest) -> SnapshotError {
     match (error.condition(), &request.order_by) {
         (Some(Condition::NoOperator), Some(order_by)) => SnapshotError::NoOrder { column: order_by.column.clone() },
+        (Some(Condition::NoOperator), None) => SnapshotError::NoOrder { column: String::from("a column of the key") },
         _ => about_table(error, table),
     }
 }

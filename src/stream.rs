@@ -142,6 +142,7 @@ enum Step<'a> {
 impl Session {
     /// A session that is ready to run.
     pub fn new(parts: Parts) -> Self {
+        parts.occupant.has_sent(parts.position);
         Self {
             route: Arc::new(parts.route),
             occupant: parts.occupant,

@@ -20,6 +20,12 @@ class OrderBy(TypedDict):
     """
 
 
+Column: TypeAlias = str
+"""
+A column's name.
+"""
+
+
 class SnapshotDataRequest(TypedDict):
     """
     Which rows of the snapshot to read.
@@ -40,6 +46,22 @@ class SnapshotDataRequest(TypedDict):
     limit: NotRequired[int]
     """
     How many rows to return at most; without it: all.
+    """
+    columns: NotRequired[list[Column]]
+    """
+    The columns to return, in this order, each quoted and folded as in SQL, or else exactly as it is called; without it: all.
+    """
+    numbers: NotRequired[Literal['string']]
+    """
+    How to write numbers; without it: as JSON numbers, with every digit.
+    """
+    after: NotRequired[dict[str, Any]]
+    """
+    Only rows behind this one in the order: the values, as a row has them, of the column of `order_by`, if there is one, and of the table's key. To go on after a page costs the same however many rows lie before.
+    """
+    until: NotRequired[dict[str, Any]]
+    """
+    Only rows up to this one, itself included, in the order of the key: with `after`, a part of the table that others need not read.
     """
     order_by: NotRequired[OrderBy]
     """
@@ -75,6 +97,10 @@ class StreamQuery(TypedDict):
     messages: NotRequired[bool]
     """
     Whether to send messages of `pg_logical_emit_message`; without it: yes.
+    """
+    takeover: NotRequired[bool]
+    """
+    Whether to take the stream from whoever has it; without it: yes.
     """
     emptyTransactions: NotRequired[bool]
     """
@@ -404,7 +430,7 @@ class StreamError(TypedDict):
     """
 
 
-ProblemCode: TypeAlias = Literal['invalid_request', 'malformed_request', 'unsupported_option', 'no_order', 'permission_denied', 'origin_not_allowed', 'not_found', 'no_such_stream', 'no_such_table', 'no_such_column', 'no_such_schema', 'method_not_allowed', 'not_acceptable', 'body_too_slow', 'init_in_progress', 'slot_in_use', 'name_taken', 'blocked_by_transaction', 'snapshot_gone', 'stream_gone', 'slot_lost', 'position_ahead', 'table_rewritten', 'body_too_large', 'unsupported_media_type', 'upgrade_required', 'too_many_streams', 'internal_error', 'postgres_unavailable', 'shutting_down']
+ProblemCode: TypeAlias = Literal['invalid_request', 'malformed_request', 'unsupported_option', 'no_order', 'no_key', 'permission_denied', 'origin_not_allowed', 'not_found', 'no_such_stream', 'no_such_table', 'no_such_column', 'no_such_schema', 'method_not_allowed', 'not_acceptable', 'body_too_slow', 'creation_in_progress', 'slot_in_use', 'name_taken', 'blocked_by_transaction', 'snapshot_gone', 'stream_gone', 'slot_lost', 'position_ahead', 'table_rewritten', 'body_too_large', 'unsupported_media_type', 'upgrade_required', 'too_many_streams', 'internal_error', 'postgres_unavailable', 'registry_missing', 'shutting_down']
 """
 Why a request was not fulfilled.
 """

@@ -11,8 +11,9 @@ use serde_json::{Map, Value};
 
 use crate::config::Config;
 use crate::message::{
-    Acknowledgement, EventsMessage, Health, InitResponse, NoticeMessage, Problem, SchemaEntry, SchemaList, SnapshotDataRequest,
-    StreamError, StreamQuery, TableSchemaQuery, Wal2jsonV1Message, Wal2jsonV2Record,
+    Acknowledgement, CreateStreamRequest, EventsMessage, Health, InitResponse, NoticeMessage, Problem, SchemaEntry, SchemaList,
+    SnapshotDataRequest, SnapshotQuery, SnapshotTables, SnapshotTablesQuery, StreamError, StreamInfo, StreamList, StreamQuery,
+    TableSchemaQuery, Wal2jsonV1Message, Wal2jsonV2Record,
 };
 
 /// A message with a schema of its own in `schemas/`.
@@ -62,7 +63,10 @@ const COMPONENTS: &str = "/components/schemas";
 messages! {
     requests {
         Acknowledgement => "acknowledgement",
+        CreateStreamRequest => "create-stream-request",
         SnapshotDataRequest => "snapshot-data-request",
+        SnapshotQuery => "snapshot-query",
+        SnapshotTablesQuery => "snapshot-tables-query",
         StreamQuery => "stream-query",
         TableSchemaQuery => "table-schema-query",
     }
@@ -76,6 +80,9 @@ messages! {
         Problem => "problem",
         Wal2jsonV2Record => "wal2json-v2-record",
         SchemaList => "schema-list",
+        SnapshotTables => "snapshot-tables",
+        StreamInfo => "stream",
+        StreamList => "stream-list",
         StreamError => "stream-error",
     }
 }

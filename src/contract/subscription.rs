@@ -21,6 +21,8 @@ pub struct Subscription {
     pub format: StreamFormat,
     /// What it is about.
     pub filter: Filter,
+    /// Whether to take the stream from whoever has it.
+    pub takeover: bool,
     /// Whether transactions without changes go to the client.
     pub empty_transactions: bool,
     /// How numbers are written, in events.
@@ -41,6 +43,20 @@ pub enum Rejected {
 }
 
 impl Subscription {
+    /// What it wants of what its stream is about.
+    pub fn within(self, stream: &Filter) -> Result<Self, FilterError> {
+        let filter = stream.and(&self.filter)?;
+        let is_only_truncate = filter.actions.as_ref().is_some_and(Actions::is_truncate_only);
+        if is_only_truncate && self.format == StreamFormat::Wal2jsonV1 {
+            return Err(FilterError::OnlyTruncate);
+        }
+        if filter.names_tables() && self.options.switches.include_schemas == Some(false) {
+            return Err(FilterError::WithoutSchemas);
+        }
+        let options = PluginOptions { filter_tables: filter.exclude_tables.clone(), actions: filter.actions.clone(), ..self.options };
+        Ok(Self { filter, options, ..self })
+    }
+
     /// Reads the parameters of a query string.
     pub fn read(parameters: Vec<(String, String)>) -> Result<Self, Rejected> {
         let (set_by_us, parameters): (Vec<_>, Vec<_>) = parameters.into_iter().partition(|(name, _)| SET_BY_US.contains(&name.as_str()));
@@ -130,7 +146,8 @@ fn subscription(query: StreamQuery, mut faults: Faults) -> Result<Subscription, 
     let slot = slot.ok_or_else(|| Invalid::at("/slotName", "missing"))?;
     let options = PluginOptions { filter_tables: filter.exclude_tables.clone(), actions: filter.actions.clone(), ..options };
     let numbers = if query.numbers.is_some() { Numbers::Strings } else { Numbers::Bare };
-    Ok(Subscription { slot, format: query.format, filter, empty_transactions: query.empty_transactions, numbers, options })
+    let takeover = query.takeover.unwrap_or(true);
+    Ok(Subscription { slot, format: query.format, filter, takeover, empty_transactions: query.empty_transactions, numbers, options })
 }
 
 fn filter(query: &StreamQuery, faults: &mut Faults) -> Filter {

@@ -84,7 +84,8 @@ pub(super) fn name(table: &str) -> TableName {
 /// A filter on tables, as a request has it; nothing said is no filter.
 pub(super) fn admission(tables: &str, exclude_tables: &str) -> Admission {
     let list = |list: &str| if list.is_empty() { vec![] } else { TablePattern::list(list).unwrap() };
-    Admission::of(&Filter { tables: list(tables), exclude_tables: list(exclude_tables), actions: None }, true)
+    let tables = if tables.is_empty() { vec![] } else { vec![list(tables)] };
+    Admission::of(&Filter { tables, exclude_tables: list(exclude_tables), actions: None }, true)
 }
 
 /// A partition of others, the nearest first.

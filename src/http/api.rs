@@ -9,6 +9,10 @@ use crate::message::ProblemCode;
 
 pub(super) const HEALTHZ: &str = "/healthz";
 pub(super) const INIT: &str = "/v1/init";
+pub(super) const STREAMS: &str = "/v1/streams";
+pub(super) const STREAM_OF_SLOT: &str = "/v1/streams/{slotName}";
+pub(super) const SNAPSHOT: &str = "/v1/snapshot";
+pub(super) const SNAPSHOT_TABLES: &str = "/v1/snapshot/tables";
 pub(super) const SNAPSHOT_DATA: &str = "/v1/snapshot/data";
 pub(super) const STREAM: &str = "/v1/lr/stream";
 pub(super) const SCHEMAS: &str = "/v1/schemas";
@@ -19,6 +23,7 @@ pub(super) const ASYNCAPI: &str = "/asyncapi.json";
 pub(super) const DOCS: &str = "/docs";
 
 pub(super) const JSON: &str = "application/json";
+pub(super) const NDJSON: &str = "application/x-ndjson";
 pub(super) const SCHEMA_JSON: &str = "application/schema+json";
 pub(super) const OPENAPI_JSON: &str = "application/vnd.oai.openapi+json";
 pub(super) const ASYNCAPI_JSON: &str = "application/vnd.aai.asyncapi+json";
@@ -52,6 +57,10 @@ pub(super) enum Takes {
 pub(super) enum Answer {
     /// A message of the type of this name.
     Message(&'static str),
+    /// The same, of something that was made: 201, and where it is.
+    Created(&'static str),
+    /// Nothing more to say: 204.
+    Nothing,
     /// The rows of a table.
     Rows,
     /// A websocket.
@@ -80,11 +89,11 @@ macro_rules! postgres_and {
     };
 }
 
-const INIT_CODES: &[ProblemCode] = postgres_and![InitInProgress, SlotInUse, NameTaken, BlockedByTransaction, TooManyStreams];
+const INIT_CODES: &[ProblemCode] = postgres_and![CreationInProgress, SlotInUse, NameTaken, BlockedByTransaction, TooManyStreams];
 const DOCUMENT_CODES: &[ProblemCode] = &[ProblemCode::InvalidRequest, ProblemCode::NotAcceptable];
 
 /// All calls.
-pub(super) const OPERATIONS: [Operation; 11] = [
+pub(super) const OPERATIONS: [Operation; 17] = [
     Operation {
         id: "init",
         method: Method::POST,
@@ -107,19 +116,100 @@ pub(super) const OPERATIONS: [Operation; 11] = [
         codes: INIT_CODES,
     },
     Operation {
+        id: "createStream",
+        method: Method::POST,
+        path: STREAMS,
+        summary: "Make one more stream",
+        description: "With its own slot, snapshot, tables, actions and position, independent of all others and of `/v1/init`. What it is about \
+                      stays as it is; a connection may narrow it further. All are kept in the database, so they outlive the service.",
+        takes: Takes::Body("CreateStreamRequest"),
+        answer: Answer::Created("StreamInfo"),
+        codes: postgres_and![
+            InvalidRequest,
+            MalformedRequest,
+            NoSuchTable,
+            BodyTooSlow,
+            CreationInProgress,
+            SlotInUse,
+            NameTaken,
+            BlockedByTransaction,
+            BodyTooLarge,
+            UnsupportedMediaType,
+            TooManyStreams,
+            RegistryMissing,
+        ],
+    },
+    Operation {
+        id: "listStreams",
+        method: Method::GET,
+        path: STREAMS,
+        summary: "List the streams",
+        description: "All of this database, whichever instance made them.",
+        takes: Takes::Nothing,
+        answer: Answer::Message("StreamList"),
+        codes: postgres_and![InvalidRequest, RegistryMissing],
+    },
+    Operation {
+        id: "getStream",
+        method: Method::GET,
+        path: STREAM_OF_SLOT,
+        summary: "Show a stream",
+        description: "Its slot, what it is about, where its client is, how much WAL it keeps, and how its snapshot is doing.",
+        takes: Takes::Nothing,
+        answer: Answer::Message("StreamInfo"),
+        codes: postgres_and![InvalidRequest, MalformedRequest, NoSuchStream, StreamGone, RegistryMissing],
+    },
+    Operation {
+        id: "deleteStream",
+        method: Method::DELETE,
+        path: STREAM_OF_SLOT,
+        summary: "Delete a stream",
+        description: "Ends its connection with 4410, drops its slot, and lets its snapshot go. A slot that somebody else made is dropped too, if \
+                      it was streamed here before.",
+        takes: Takes::Nothing,
+        answer: Answer::Nothing,
+        codes: postgres_and![InvalidRequest, MalformedRequest, NoSuchStream, SlotInUse, StreamGone, RegistryMissing],
+    },
+    Operation {
+        id: "releaseSnapshot",
+        method: Method::DELETE,
+        path: SNAPSHOT,
+        summary: "Let a snapshot go",
+        description: "To be called once all is read: a snapshot holds back vacuum in all the database. Who is reading may go on to the end. \
+                      What is not there any more is let go already.",
+        takes: Takes::Query("SnapshotQuery"),
+        answer: Answer::Nothing,
+        codes: postgres_and![InvalidRequest, NoSuchStream, SlotInUse, StreamGone],
+    },
+    Operation {
+        id: "listSnapshotTables",
+        method: Method::GET,
+        path: SNAPSHOT_TABLES,
+        summary: "List the tables of a snapshot",
+        description: "Those that the stream is about, with their columns and keys, how large they are, where several readers can split them, and \
+                      whether their changes are streamed. All as it was when the slot was made.",
+        takes: Takes::Query("SnapshotTablesQuery"),
+        answer: Answer::Message("SnapshotTables"),
+        codes: postgres_and![InvalidRequest, NoSuchStream, NoSuchTable, SlotInUse, SnapshotGone, StreamGone],
+    },
+    Operation {
         id: "readSnapshot",
         method: Method::POST,
         path: SNAPSHOT_DATA,
         summary: "Read rows as they were when the slot was made",
-        description: "A page of a table, or all of it. Pages are in the order of `order_by` and then of the key, so that they tile. Numbers have \
-                      every digit. A body that ends in good order is complete; after a fault the connection breaks off. The request has \
-                      64 KiB at most; what it says its content type is does not matter.",
+        description: "A page of a table, or all of it. Pages are in the order of `order_by` and then of the key, so that they tile. To go on \
+                      `after` a row costs the same however many lie before it. All of a table as NDJSON is in the order of its file, which is \
+                      the fastest, unless an order, a page or a part is asked for. Numbers have every digit. A body that ends in good order is \
+                      complete; after a fault the connection breaks off. The request has 64 KiB at most; what it says its content type is does \
+                      not matter.",
         takes: Takes::Body("SnapshotDataRequest"),
         answer: Answer::Rows,
         codes: postgres_and![
             InvalidRequest,
             MalformedRequest,
+            SlotInUse,
             NoOrder,
+            NoKey,
             PermissionDenied,
             NoSuchStream,
             NoSuchTable,
@@ -229,7 +319,7 @@ pub(super) const OPERATIONS: [Operation; 11] = [
 impl Operation {
     /// Whether HEAD is possible too: where GET changes nothing and answers at once.
     pub(super) fn has_head(&self) -> bool {
-        self.method == Method::GET && (self.path == HEALTHZ || matches!(self.answer, Answer::Document(..)))
+        self.method == Method::GET && self.path != INIT && matches!(self.answer, Answer::Message(_) | Answer::Document(..))
     }
 }
 

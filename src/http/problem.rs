@@ -6,12 +6,14 @@ use warp::reply::{Reply, Response};
 use crate::config::{BODY_TIMEOUT, MAX_BODY_BYTES};
 use crate::contract::Invalid;
 use crate::contract::subscription::Rejected;
+use crate::filter::FilterError;
 use crate::message::{Blocker, Fault, Problem, ProblemCode};
 use crate::postgres::server_error::Condition;
 use crate::postgres::service::QueryError;
 use crate::postgres::wire::WireError;
+use crate::query::NoSuchRows;
 use crate::seat::Reason;
-use crate::sidecar::{InitError, NoStream, OpenError, ReadError, TableError};
+use crate::sidecar;
 use crate::slot::{CreateError, ReleaseError};
 use crate::snapshot::SnapshotError;
 
@@ -46,13 +48,27 @@ pub(super) enum Refusal {
     #[error("a stream is a websocket: connect with ws://")]
     NoWebsocket,
     #[error(transparent)]
-    Init(#[from] InitError),
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error(transparent)]
-    Table(#[from] TableError),
-    #[error(transparent)]
-    Open(#[from] OpenError),
+    Sidecar(sidecar::Error),
+}
+
+impl From<sidecar::Error> for Refusal {
+    fn from(error: sidecar::Error) -> Self {
+        match error {
+            sidecar::Error::Snapshot(SnapshotError::NoSuchRows(NoSuchRows::Place(faults))) => Self::Invalid(Invalid { faults }),
+            sidecar::Error::Snapshot(error @ SnapshotError::NoSuchPlace) => Self::Invalid(Invalid::at("/after", error)),
+            sidecar::Error::Filter(error) => Self::Invalid(Invalid::at(parameter_of(&error), error)),
+            error => Self::Sidecar(error),
+        }
+    }
+}
+
+/// The parameter that does not go with what the stream is about.
+fn parameter_of(error: &FilterError) -> &'static str {
+    match error {
+        FilterError::OnlyTruncate | FilterError::Action(_) => "/actions",
+        FilterError::WithoutSchemas => "/includeSchemas",
+        _ => "/tables",
+    }
 }
 
 impl From<Rejected> for Refusal {
@@ -80,25 +96,7 @@ impl Refusal {
             Self::BodyTooLarge => ProblemCode::BodyTooLarge,
             Self::BodyTooSlow => ProblemCode::BodyTooSlow,
             Self::NoWebsocket => ProblemCode::UpgradeRequired,
-            Self::Init(InitError::Busy) => ProblemCode::InitInProgress,
-            Self::Init(InitError::Create(error)) => create(error),
-            Self::Init(InitError::Release(error)) | Self::Open(OpenError::Release(error)) => release(error),
-            Self::Init(InitError::ShuttingDown(_)) | Self::Open(OpenError::ShuttingDown(_)) => ProblemCode::ShuttingDown,
-            Self::Init(InitError::Query(error))
-            | Self::Read(ReadError::Query(error))
-            | Self::Table(TableError::Query(error))
-            | Self::Open(OpenError::Query(error)) => query(error),
-            Self::Table(TableError::NoSuchTable(_)) => ProblemCode::NoSuchTable,
-            Self::Read(ReadError::NoStream(error)) | Self::Open(OpenError::NoStream(error)) => no_stream(error),
-            Self::Read(ReadError::Snapshot(error)) => snapshot(error),
-            Self::Init(InitError::BrokenOff) | Self::Open(OpenError::BrokenOff) => ProblemCode::InternalError,
-            Self::Open(OpenError::Superseded(Reason::Stopping)) => ProblemCode::ShuttingDown,
-            Self::Open(OpenError::Superseded(Reason::SlotGone)) => ProblemCode::StreamGone,
-            Self::Open(OpenError::BeingMade(_) | OpenError::Superseded(Reason::Replaced)) => ProblemCode::SlotInUse,
-            Self::Open(OpenError::Unsupported(_)) => ProblemCode::UnsupportedOption,
-            Self::Open(OpenError::Lost(_)) => ProblemCode::SlotLost,
-            Self::Open(OpenError::Ahead { .. }) => ProblemCode::PositionAhead,
-            Self::Open(OpenError::Wire(error)) => wire(error),
+            Self::Sidecar(error) => failure(error),
         }
     }
 
@@ -120,10 +118,37 @@ impl Refusal {
 
     fn blocker(&self) -> Option<&Blocker> {
         match self {
-            Self::Init(InitError::Create(CreateError::Blocked(blocker)) | InitError::Release(ReleaseError::InUse(blocker)))
-            | Self::Open(OpenError::Release(ReleaseError::InUse(blocker))) => Some(blocker),
+            Self::Sidecar(
+                sidecar::Error::Create(CreateError::Blocked(blocker))
+                | sidecar::Error::Release(ReleaseError::InUse(blocker))
+                | sidecar::Error::Former(ReleaseError::InUse(blocker)),
+            ) => Some(blocker),
             _ => None,
         }
+    }
+}
+
+fn failure(error: &sidecar::Error) -> ProblemCode {
+    use sidecar::Error;
+    match error {
+        Error::UnknownStream(_) | Error::NoInit => ProblemCode::NoSuchStream,
+        Error::StreamGone(_) | Error::SlotMissing(_) | Error::Superseded(Reason::SlotGone) => ProblemCode::StreamGone,
+        Error::SlotLost(_) => ProblemCode::SlotLost,
+        Error::BeingMade(_) | Error::Occupied(_) | Error::Superseded(Reason::Replaced) => ProblemCode::SlotInUse,
+        Error::NameTaken(_) => ProblemCode::NameTaken,
+        Error::Busy => ProblemCode::CreationInProgress,
+        Error::RegistryMissing => ProblemCode::RegistryMissing,
+        Error::Create(error) => create(error),
+        Error::Release(error) | Error::Former(error) => release(error),
+        Error::Snapshot(error) => snapshot(error),
+        Error::NoSuchTable(_) => ProblemCode::NoSuchTable,
+        Error::Filter(_) => ProblemCode::InvalidRequest,
+        Error::Ahead { .. } => ProblemCode::PositionAhead,
+        Error::Unsupported(_) => ProblemCode::UnsupportedOption,
+        Error::Wire(error) => wire(error),
+        Error::Query(error) => query(error),
+        Error::ShuttingDown(_) | Error::Superseded(Reason::Stopping) => ProblemCode::ShuttingDown,
+        Error::BrokenOff => ProblemCode::InternalError,
     }
 }
 
@@ -145,18 +170,14 @@ fn release(error: &ReleaseError) -> ProblemCode {
     }
 }
 
-fn no_stream(error: &NoStream) -> ProblemCode {
-    match error {
-        NoStream::Unknown(_) | NoStream::NoInit => ProblemCode::NoSuchStream,
-        NoStream::Gone(_) => ProblemCode::StreamGone,
-    }
-}
-
 fn snapshot(error: &SnapshotError) -> ProblemCode {
     match error {
-        SnapshotError::Gone(_) => ProblemCode::SnapshotGone,
+        SnapshotError::Gone(..) => ProblemCode::SnapshotGone,
         SnapshotError::NoSuchTable(_) => ProblemCode::NoSuchTable,
-        SnapshotError::NoSuchColumn(_) => ProblemCode::NoSuchColumn,
+        SnapshotError::NoSuchRows(NoSuchRows::Column { .. }) => ProblemCode::NoSuchColumn,
+        SnapshotError::NoSuchRows(NoSuchRows::NoKey(_)) => ProblemCode::NoKey,
+        SnapshotError::NoSuchRows(NoSuchRows::Place(_)) | SnapshotError::NoSuchPlace => ProblemCode::InvalidRequest,
+        SnapshotError::NotText(_) => ProblemCode::InternalError,
         SnapshotError::NoOrder { .. } => ProblemCode::NoOrder,
         SnapshotError::Rewritten(_) => ProblemCode::TableRewritten,
         SnapshotError::Forbidden(_) => ProblemCode::PermissionDenied,
@@ -196,9 +217,11 @@ fn wire(error: &WireError) -> ProblemCode {
 /// The status that goes with a code.
 pub(super) fn status(code: ProblemCode) -> StatusCode {
     match code {
-        ProblemCode::InvalidRequest | ProblemCode::MalformedRequest | ProblemCode::UnsupportedOption | ProblemCode::NoOrder => {
-            StatusCode::BAD_REQUEST
-        }
+        ProblemCode::InvalidRequest
+        | ProblemCode::MalformedRequest
+        | ProblemCode::UnsupportedOption
+        | ProblemCode::NoOrder
+        | ProblemCode::NoKey => StatusCode::BAD_REQUEST,
         ProblemCode::PermissionDenied | ProblemCode::OriginNotAllowed => StatusCode::FORBIDDEN,
         ProblemCode::NotFound
         | ProblemCode::NoSuchStream
@@ -208,7 +231,7 @@ pub(super) fn status(code: ProblemCode) -> StatusCode {
         ProblemCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ProblemCode::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         ProblemCode::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
-        ProblemCode::InitInProgress | ProblemCode::SlotInUse | ProblemCode::NameTaken | ProblemCode::BlockedByTransaction => {
+        ProblemCode::CreationInProgress | ProblemCode::SlotInUse | ProblemCode::NameTaken | ProblemCode::BlockedByTransaction => {
             StatusCode::CONFLICT
         }
         ProblemCode::SnapshotGone
@@ -221,7 +244,7 @@ pub(super) fn status(code: ProblemCode) -> StatusCode {
         ProblemCode::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
         ProblemCode::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
         ProblemCode::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
-        ProblemCode::PostgresUnavailable | ProblemCode::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+        ProblemCode::PostgresUnavailable | ProblemCode::RegistryMissing | ProblemCode::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -229,7 +252,7 @@ pub(super) fn status(code: ProblemCode) -> StatusCode {
 pub(super) fn is_passing(code: ProblemCode) -> bool {
     matches!(
         code,
-        ProblemCode::InitInProgress | ProblemCode::BlockedByTransaction | ProblemCode::PostgresUnavailable | ProblemCode::ShuttingDown
+        ProblemCode::CreationInProgress | ProblemCode::BlockedByTransaction | ProblemCode::PostgresUnavailable | ProblemCode::ShuttingDown
     )
 }
 
@@ -272,8 +295,9 @@ mod tests {
     use crate::lsn::Lsn;
     use crate::name::{SlotName, TableName};
     use crate::postgres::server_error::ServerError;
-    use crate::query::NoSuchColumn;
     use crate::seat::ShuttingDown;
+    use crate::sidecar::Error;
+    use crate::snapshot::End;
 
     fn server(sqlstate: &str) -> ServerError {
         ServerError { sqlstate: sqlstate.to_owned(), message: String::from("message"), by_plugin: false }
@@ -283,45 +307,51 @@ mod tests {
         QueryError::Server(server(sqlstate))
     }
 
+    fn snapshot(error: SnapshotError) -> Refusal {
+        Error::Snapshot(error).into()
+    }
+
     /// One refusal for each code, in the order of the codes.
     fn refusals() -> Vec<(Refusal, u16, &'static str)> {
         let invalid = || Invalid::at("/table", "no");
         let slot = || "delta_face56".parse::<SlotName>().unwrap();
         let table = || "t".parse::<TableName>().unwrap();
-        let column = NoSuchColumn { table: table(), column: String::from("c") };
+        let column = NoSuchRows::Column { table: table(), column: String::from("c") };
         let blocker = Blocker { pid: Some(1), application: String::from("psql"), age_seconds: Some(7) };
-        let ahead = OpenError::Ahead { slot: slot(), acknowledged: Lsn::from(2), flushed: Lsn::from(1) };
+        let ahead = Error::Ahead { slot: slot(), acknowledged: Lsn::from(2), flushed: Lsn::from(1) };
         vec![
             (Refusal::Invalid(invalid()), 400, "invalid_request"),
             (Refusal::Malformed, 400, "malformed_request"),
-            (Refusal::Open(OpenError::Unsupported(server("22023"))), 400, "unsupported_option"),
-            (Refusal::Read(SnapshotError::NoOrder { column: String::from("c") }.into()), 400, "no_order"),
-            (Refusal::Read(SnapshotError::Forbidden(table()).into()), 403, "permission_denied"),
+            (Error::Unsupported(server("22023")).into(), 400, "unsupported_option"),
+            (snapshot(SnapshotError::NoOrder { column: String::from("c") }), 400, "no_order"),
+            (snapshot(NoSuchRows::NoKey(table()).into()), 400, "no_key"),
+            (snapshot(SnapshotError::Forbidden(table())), 403, "permission_denied"),
             (Refusal::Origin(String::from("https://elsewhere.example")), 403, "origin_not_allowed"),
             (Refusal::NoRoute(String::from("/nothing")), 404, "not_found"),
-            (Refusal::Open(NoStream::Unknown(slot()).into()), 404, "no_such_stream"),
+            (Error::UnknownStream(slot()).into(), 404, "no_such_stream"),
             (Refusal::NoSuchTable(invalid()), 404, "no_such_table"),
-            (Refusal::Read(SnapshotError::NoSuchColumn(column).into()), 404, "no_such_column"),
+            (snapshot(column.into()), 404, "no_such_column"),
             (Refusal::NoSuchSchema(String::from("nothing")), 404, "no_such_schema"),
             (Refusal::Method(Method::PUT, HeaderValue::from_static("GET")), 405, "method_not_allowed"),
             (Refusal::NotAcceptable("text/html"), 406, "not_acceptable"),
             (Refusal::BodyTooSlow, 408, "body_too_slow"),
-            (Refusal::Init(InitError::Busy), 409, "init_in_progress"),
-            (Refusal::Open(ReleaseError::InUse(blocker.clone()).into()), 409, "slot_in_use"),
-            (Refusal::Init(CreateError::Exists.into()), 409, "name_taken"),
-            (Refusal::Init(CreateError::Blocked(blocker).into()), 409, "blocked_by_transaction"),
-            (Refusal::Read(SnapshotError::Gone(slot()).into()), 410, "snapshot_gone"),
-            (Refusal::Read(NoStream::Gone(slot()).into()), 410, "stream_gone"),
-            (Refusal::Open(OpenError::Lost(slot())), 410, "slot_lost"),
-            (Refusal::Open(ahead), 410, "position_ahead"),
-            (Refusal::Read(SnapshotError::Rewritten(table()).into()), 410, "table_rewritten"),
+            (Error::Busy.into(), 409, "creation_in_progress"),
+            (Error::Release(ReleaseError::InUse(blocker.clone())).into(), 409, "slot_in_use"),
+            (Error::Create(CreateError::Exists).into(), 409, "name_taken"),
+            (Error::Create(CreateError::Blocked(blocker)).into(), 409, "blocked_by_transaction"),
+            (snapshot(SnapshotError::Gone(slot(), End::Released)), 410, "snapshot_gone"),
+            (Error::StreamGone(slot()).into(), 410, "stream_gone"),
+            (Error::SlotLost(slot()).into(), 410, "slot_lost"),
+            (ahead.into(), 410, "position_ahead"),
+            (snapshot(SnapshotError::Rewritten(table())), 410, "table_rewritten"),
             (Refusal::BodyTooLarge, 413, "body_too_large"),
             (Refusal::Encoding(String::from("gzip")), 415, "unsupported_media_type"),
             (Refusal::NoWebsocket, 426, "upgrade_required"),
-            (Refusal::Init(CreateError::NoneLeft(server("53400")).into()), 429, "too_many_streams"),
-            (Refusal::Table(TableError::Query(fails("42P01"))), 500, "internal_error"),
-            (Refusal::Init(QueryError::Timeout(Duration::from_secs(30)).into()), 503, "postgres_unavailable"),
-            (Refusal::Init(InitError::ShuttingDown(ShuttingDown)), 503, "shutting_down"),
+            (Error::Create(CreateError::NoneLeft(server("53400"))).into(), 429, "too_many_streams"),
+            (Error::Query(fails("42P01")).into(), 500, "internal_error"),
+            (Error::Query(QueryError::Timeout(Duration::from_secs(30))).into(), 503, "postgres_unavailable"),
+            (Error::RegistryMissing.into(), 503, "registry_missing"),
+            (Error::ShuttingDown(ShuttingDown).into(), 503, "shutting_down"),
         ]
     }
 
@@ -356,7 +386,7 @@ mod tests {
     #[test]
     fn who_is_to_try_again_is_told_when() {
         for (refusal, _, code) in refusals() {
-            let passing = ["init_in_progress", "blocked_by_transaction", "postgres_unavailable", "shutting_down"].contains(&code);
+            let passing = ["creation_in_progress", "blocked_by_transaction", "postgres_unavailable", "shutting_down"].contains(&code);
             assert_eq!(refusal.into_response().headers().contains_key("retry-after"), passing, "{code}");
         }
     }

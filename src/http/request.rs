@@ -87,7 +87,7 @@ pub(super) async fn body<T: Request>(headers: &HeaderMap, body: impl Stream<Item
         return Err(Refusal::BodyTooLarge);
     }
     let body = timeout(BODY_TIMEOUT, whole(body)).await.map_err(|_| Refusal::BodyTooSlow)??;
-    Ok(contract::read(&body)?)
+    Ok(contract::read_with_digits(&body)?)
 }
 
 async fn whole(body: impl Stream<Item = Result<impl Buf, warp::Error>>) -> Result<Vec<u8>, Refusal> {

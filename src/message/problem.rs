@@ -76,6 +76,8 @@ pub enum ProblemCode {
     UnsupportedOption,
     /// Rows cannot be ordered by a column of this type.
     NoOrder,
+    /// The table has no key, so there is no place in its order to go on after.
+    NoKey,
     /// Our role may not read the table.
     PermissionDenied,
     /// A page of another site asks, which is not among those allowed (`CORS_ORIGINS`).
@@ -96,11 +98,11 @@ pub enum ProblemCode {
     NotAcceptable,
     /// The body did not come in time.
     BodyTooSlow,
-    /// Too many other calls of `/v1/init` are waiting. Try again.
-    InitInProgress,
+    /// Too many other calls that make streams are waiting. Try again.
+    CreationInProgress,
     /// Somebody else has the slot: a process of the server that cannot be ended, named in `blocker`, or a newer connection.
     SlotInUse,
-    /// A slot of that name exists.
+    /// A stream or a slot of that name exists.
     NameTaken,
     /// An open transaction holds up the creation of the slot. `blocker` names it if it is one. Try again.
     BlockedByTransaction,
@@ -126,6 +128,8 @@ pub enum ProblemCode {
     InternalError,
     /// Postgres does not answer, or refuses us. Try again.
     PostgresUnavailable,
+    /// The service may have no tables of its own, which streams of their own need.
+    RegistryMissing,
     /// The service shuts down. Try again.
     ShuttingDown,
 }

@@ -6,20 +6,6 @@ use serde_json::{Value, json};
 
 use super::SLOT_NAME;
 
-/// The pattern of a list: commas between items, and spaces round them.
-macro_rules! list {
-    ($item:expr) => {
-        concat!("^ *", $item, "( *, *", $item, ")* *$")
-    };
-}
-
-/// The pattern of a list of tables.
-macro_rules! table_list {
-    () => {
-        list!(concat!("(", identifier!(), r")(\.(", identifier!(), r"|\*))?"))
-    };
-}
-
 /// The parameters that are options of wal2json.
 const WAL2JSON_OPTIONS: [&str; 16] = [
     "includeXids",
@@ -67,6 +53,10 @@ pub struct StreamQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     pub messages: Option<bool>,
+    /// Whether to take the stream from whoever has it; without it: yes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub takeover: Option<bool>,
     /// Whether to send transactions without a change for the client, as `"change":[]`. Each is then to be acknowledged like any other.
     #[serde(default)]
     pub empty_transactions: bool,

@@ -19,17 +19,27 @@ SELECT c.oid, c.relkind IN ('r', 'p', 'm'), c.relkind <> 'p' AND EXISTS (SELECT 
 WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
   AND left(n.nspname, 3) <> 'pg_' AND n.nspname NOT IN ('information_schema', 'pgdeltastream')";
 
-/// Each column with its type.
+/// Each column with its type, that without a domain as SQL, whether it is never null, and the schema of operators that are not Postgres' own.
 const COLUMNS: &str = "
-SELECT a.attname::text, a.atttypid FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+WITH RECURSIVE base AS (
+    SELECT attnum, atttypid AS type FROM pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped
+  UNION ALL
+    SELECT b.attnum, t.typbasetype FROM base b JOIN pg_type t ON t.oid = b.type WHERE t.typtype = 'd')
+SELECT a.attname::text, a.atttypid, format_type(t.oid, -1), a.attnotnull,
+    CASE WHEN t.typtype = 'b' AND t.typoutput <> 'array_out'::regproc AND n.nspname <> 'pg_catalog' THEN n.nspname::text END
+FROM base b JOIN pg_type t ON t.oid = b.type AND t.typtype <> 'd' JOIN pg_namespace n ON n.oid = t.typnamespace JOIN pg_attribute a ON a.attrelid = $1 AND a.attnum = b.attnum
+ORDER BY a.attnum";
 
-/// The primary key, else the first unique index whose columns are never null.
-const KEY: &str = "
+/// The primary key, else the first unique index whose columns are never null. By another collation than the column's own, rows may differ that
+/// are the same to whoever orders by the column.
+pub(super) const KEY: &str = "
 SELECT a.attname::text FROM (
     SELECT i.indrelid, i.indkey, i.indnkeyatts FROM pg_index i
     WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
       AND NOT EXISTS (SELECT FROM pg_attribute n
                       WHERE n.attrelid = i.indrelid AND NOT n.attnotnull AND n.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))
+      AND NOT EXISTS (SELECT FROM unnest(i.indkey::int2[], i.indcollation::oid[]) AS k (attnum, by_collation)
+                      JOIN pg_attribute n ON n.attrelid = i.indrelid AND n.attnum = k.attnum WHERE n.attcollation <> k.by_collation)
     ORDER BY i.indisprimary DESC, i.indexrelid LIMIT 1) AS key
 CROSS JOIN LATERAL unnest(key.indkey::int2[]) WITH ORDINALITY AS k (attnum, ordinal)
 JOIN pg_attribute a ON a.attrelid = key.indrelid AND a.attnum = k.attnum
@@ -60,9 +70,17 @@ pub(super) async fn table(connection: &mut PgConnection, name: &TableName) -> Re
     let find = sqlx::query_as(FIND).bind(&name.schema).bind(&name.table);
     let found: Option<(Oid, bool, bool)> = short(find.fetch_optional(&mut *connection)).await?;
     let Some((Oid(oid), has_places, has_heirs)) = found else { return Ok(None) };
-    let columns: Vec<(String, Oid)> = short(sqlx::query_as(COLUMNS).bind(Oid(oid)).fetch_all(&mut *connection)).await?;
-    let types = encodings(connection, columns.iter().map(|(_, Oid(oid))| *oid)).await?;
-    let columns = columns.into_iter().map(|(name, Oid(oid))| TableColumn { name, encoding: encoding_of(&types, oid) }).collect();
+    let columns: Vec<(String, Oid, String, bool, Option<String>)> =
+        short(sqlx::query_as(COLUMNS).bind(Oid(oid)).fetch_all(&mut *connection)).await?;
+    let types = encodings(connection, columns.iter().map(|(_, Oid(oid), ..)| *oid)).await?;
+    let column = |(name, Oid(oid), sql_type, not_null, operators)| TableColumn {
+        name,
+        encoding: encoding_of(&types, oid),
+        sql_type,
+        not_null,
+        operators,
+    };
+    let columns = columns.into_iter().map(column).collect();
     let key: Vec<String> = short(sqlx::query_scalar(KEY).bind(Oid(oid)).fetch_all(connection)).await?;
     let is_unique = !key.is_empty() && !has_heirs;
     Ok(Some(Table { oid, name: name.clone(), columns, key, by_place: has_places && !is_unique }))

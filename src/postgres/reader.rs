@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Postgres, Row, ValueRef};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Postgres};
 use tokio::time::timeout;
 
 use super::catalog;
@@ -13,11 +13,14 @@ use super::server_error::Condition;
 use super::service::{Database, QueryError, connect, run, short, within};
 use crate::config::{PostgresConfig, READER_QUEUE_TIMEOUT, STATEMENT_TIMEOUT};
 use crate::name::{MAX_NAME_BYTES, SlotName, TableName};
-use crate::query::{Sql, Table, import_snapshot};
-use crate::row::{self, Column, Numbers};
+use crate::query::{Selection, Sql, Table, import_snapshot};
 
 /// What Postgres says of a snapshot that nobody exports any more.
 const SNAPSHOT_GONE: [Condition; 3] = [Condition::InvalidValue, Condition::NoSuchObject, Condition::NotInState];
+
+/// What Postgres says of a text that is no value of its type: not that it is none, but perhaps that there is no such time zone, or table.
+const NOT_A_VALUE: [Condition; 5] =
+    [Condition::InvalidData, Condition::InvalidValue, Condition::NoSuchObject, Condition::NoSuchTable, Condition::Other];
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
@@ -110,30 +113,19 @@ impl Reader {
         Ok(named == Some(table.oid) && attached.is_empty() && then.is_subset(&now))
     }
 
-    /// Reads rows as JSON objects, in pieces of about `piece_bytes`, which together are an array.
-    pub fn rows<'a>(
-        &'a mut self,
-        table: &Table,
-        sql: &'a Sql,
-        piece_bytes: usize,
-    ) -> Result<impl Stream<Item = Result<Vec<u8>, QueryError>> + Send + 'a, QueryError> {
-        let columns = table.row();
-        let rows = sqlx::raw_sql(AssertSqlSafe(sql.as_str())).fetch(self.connection()?);
-        let state = (rows, columns, Some(Vec::from(b"[")), &b""[..]);
-        Ok(futures_util::stream::try_unfold(state, move |(mut rows, columns, piece, mut separator)| async move {
-            let Some(mut piece) = piece else { return Ok(None) };
-            piece.reserve(piece_bytes);
-            while piece.len() < piece_bytes {
-                let Some(row) = rows.try_next().await? else {
-                    piece.push(b']');
-                    return Ok(Some((piece, (rows, columns, None, separator))));
-                };
-                piece.extend_from_slice(separator);
-                separator = b",";
-                write_row(&mut piece, &columns, &row)?;
-            }
-            Ok(Some((piece, (rows, columns, Some(vec![]), separator))))
-        }))
+    /// Whether every value of a selection is one of its column's type.
+    pub async fn accepts(&mut self, selection: &Selection) -> Result<bool, QueryError> {
+        let Some(check) = &selection.check else { return Ok(true) };
+        match short(self.connection()?.execute(sqlx::raw_sql(AssertSqlSafe(check.as_str())))).await {
+            Err(error) if error.condition().is_some_and(|condition| NOT_A_VALUE.contains(&condition)) => Ok(false),
+            checked => checked.map(|_| true),
+        }
+    }
+
+    /// Runs a `COPY … TO STDOUT`: its lines, as they come.
+    pub async fn copy(&mut self, sql: &Sql) -> Result<impl Stream<Item = Result<Bytes, QueryError>> + Send + use<'_>, QueryError> {
+        let lines = self.connection()?.copy_out_raw(sql.as_str()).await?;
+        Ok(lines.map_err(QueryError::from))
     }
 
     /// Ends the transaction in good order and gives the connection back.
@@ -143,26 +135,9 @@ impl Reader {
         Ok(())
     }
 
-    fn connection(&mut self) -> Result<&mut PgConnection, QueryError> {
+    pub(super) fn connection(&mut self) -> Result<&mut PgConnection, QueryError> {
         self.connection.as_deref_mut().ok_or(QueryError::Unreachable(sqlx::Error::PoolClosed))
     }
-}
-
-fn write_row(piece: &mut Vec<u8>, columns: &[Column], row: &PgRow) -> Result<(), QueryError> {
-    let mut fault = Ok(());
-    let values = (0..columns.len()).map(|index| {
-        text(row, index).unwrap_or_else(|error| {
-            fault = Err(error);
-            None
-        })
-    });
-    row::write_row(piece, columns, Numbers::Bare, values);
-    fault
-}
-
-fn text(row: &PgRow, index: usize) -> Result<Option<&str>, QueryError> {
-    let value = row.try_get_raw(index)?;
-    if value.is_null() { Ok(None) } else { value.as_str().map(Some).map_err(QueryError::NotText) }
 }
 
 /// By which an anchor is known to other processes. Postgres cuts it to 63 bytes, and compares it cut.
@@ -173,6 +148,20 @@ fn application_name(slot: &SlotName) -> String {
 }
 
 impl Database {
+    /// How many transactions old the oldest row is that vacuum must keep for each snapshot; none if its anchor is not there any more.
+    pub async fn xmin_ages(&self, snapshots: &[&Exported]) -> Result<Vec<Option<i64>>, QueryError> {
+        let pids: Vec<i32> = snapshots.iter().map(|snapshot| snapshot.pid).collect();
+        let query = sqlx::query_as(
+            "SELECT pid, backend_start::text, coalesce(age(backend_xmin), 0)::bigint FROM pg_stat_activity WHERE pid = ANY ($1)",
+        );
+        let rows: Vec<(i32, String, i64)> = short(query.bind(pids).fetch_all(&self.service)).await?;
+        let age = |snapshot: &&Exported| {
+            let anchor = rows.iter().find(|(pid, started, _)| (*pid, started) == (snapshot.pid, &snapshot.started));
+            anchor.map(|(_, _, age)| *age)
+        };
+        Ok(snapshots.iter().map(age).collect())
+    }
+
     /// Ends the anchor of a slot that is no more, whichever process of our role it belongs to.
     pub async fn terminate_anchor(&self, slot: &SlotName) -> Result<(), QueryError> {
         let query = sqlx::query(

@@ -102,7 +102,7 @@ fn replica_identity(setting: &str, index: Vec<String>) -> ReplicaIdentity {
 }
 
 /// Schema, table, schema, table and so on.
-fn pairs(names: Vec<String>) -> Vec<TableName> {
+pub(super) fn pairs(names: Vec<String>) -> Vec<TableName> {
     let mut names = names.into_iter();
     std::iter::from_fn(|| Some(TableName { schema: names.next()?, table: names.next()? })).collect()
 }

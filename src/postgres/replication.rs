@@ -73,13 +73,22 @@ pub async fn identify(wire: &mut Wire) -> Result<System, WireError> {
 }
 
 /// Makes a slot and exports its snapshot, which lives until the next command on this connection: the consistent point, and its name.
-pub async fn create_slot(wire: &mut Wire, slot: &SlotName, limit: Duration) -> Result<(Lsn, String), WireError> {
-    let command = format!("CREATE_REPLICATION_SLOT {} LOGICAL wal2json EXPORT_SNAPSHOT", quoted(slot.as_str()));
+pub async fn create_slot(
+    wire: &mut Wire,
+    slot: &SlotName,
+    has_snapshot: bool,
+    limit: Duration,
+) -> Result<(Lsn, Option<String>), WireError> {
+    let export = if has_snapshot { "EXPORT_SNAPSHOT" } else { "NOEXPORT_SNAPSHOT" };
+    let command = format!("CREATE_REPLICATION_SLOT {} LOGICAL wal2json {export}", quoted(slot.as_str()));
     let rows = wire.command_within(&command, limit).await?;
-    let mut columns = rows.into_iter().next().unwrap_or_default().into_iter().map(Option::unwrap_or_default).skip(1);
-    let consistent_point = columns.next().and_then(|position| position.parse().ok());
+    let mut columns = rows.into_iter().next().unwrap_or_default().into_iter().skip(1);
+    let consistent_point = columns.next().flatten().and_then(|position| position.parse().ok());
+    let snapshot = columns.next().flatten();
+    let is_whole = snapshot.is_some() == has_snapshot;
     consistent_point
-        .zip(columns.next())
+        .filter(|_| is_whole)
+        .map(|consistent_point| (consistent_point, snapshot))
         .ok_or_else(|| PgWireError::Protocol(String::from("malformed answer to CREATE_REPLICATION_SLOT")).into())
 }
 

@@ -63,6 +63,8 @@ pub enum Condition {
     NoOperator,
     /// A snapshot identifier, or another value, means nothing to the server.
     InvalidValue,
+    /// A text is no value of its type, or a value is out of range.
+    InvalidData,
     /// The server stops, or somebody ended the connection.
     Terminated,
     /// No memory, no disk, or cancelled: it may go better the next time.
@@ -89,6 +91,7 @@ impl Condition {
             "42P01" | "42703" | "3F000" => Self::NoSuchTable,
             "42883" => Self::NoOperator,
             "22023" => Self::InvalidValue,
+            _ if sqlstate.starts_with("22") => Self::InvalidData,
             "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04" => Self::Terminated,
             "53000" | "53100" | "53200" | "57014" => Self::Passing,
             "54000" => Self::TooLong,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::{MigrateError, Migration, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection};
 use tokio::time::timeout;
@@ -83,7 +83,7 @@ impl From<sqlx::Error> for QueryError {
 /// Our own tables could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryMissing {
-    /// The role may not.
+    /// The role may not make them, or not use them.
     #[error("{0}")]
     Forbidden(#[source] ServerError),
     /// Anything else.
@@ -107,24 +107,52 @@ impl Database {
         }
     }
 
-    /// Makes or updates our own tables, in a schema of our own. Safe when several instances start at once.
+    /// Makes or updates our own tables, in a schema of our own. Safe when several instances start at once; needs no right where nothing is to do.
     pub async fn migrate(&self) -> Result<(), RegistryMissing> {
+        if self.is_migrated().await? {
+            return Ok(());
+        }
         let mut migrator = Migrator { migrations: MIGRATOR.migrations.clone(), ..Migrator::DEFAULT };
         migrator.dangerous_set_table_name("pgdeltastream.migration");
-        let exists: Option<bool> = sqlx::query_scalar("SELECT to_regnamespace('pgdeltastream') IS NOT NULL")
-            .fetch_one(&self.service)
-            .await
-            .map_err(MigrateError::from)?;
+        let exists: Option<bool> =
+            short(sqlx::query_scalar("SELECT to_regnamespace('pgdeltastream') IS NOT NULL").fetch_one(&self.service)).await?;
         if exists != Some(true) {
             migrator.create_schema("pgdeltastream");
         }
         let migrating = timeout(MIGRATION_TIMEOUT, migrator.run(&self.service)).await;
         migrating.map_err(|_| MigrateError::Source("another instance holds the lock of the migrations".into()))?.map_err(
             |error| match error {
-                MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _) => forbidden(cause),
+                MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _) => QueryError::from(cause).into(),
                 other => RegistryMissing::Failed(other),
             },
         )
+    }
+
+    /// Whether our tables are as this version needs them, or newer: what a newer version adds is no hindrance.
+    async fn is_migrated(&self) -> Result<bool, RegistryMissing> {
+        let there = "SELECT to_regclass('pgdeltastream.migration') IS NOT NULL";
+        let is_there: Option<bool> = match short(sqlx::query_scalar(there).fetch_one(&self.service)).await {
+            // Its schema is there, and not for us.
+            Err(error) if error.condition() == Some(Condition::Forbidden) => return Err(error.into()),
+            is_there => is_there?,
+        };
+        if is_there != Some(true) {
+            return Ok(false);
+        }
+        let applied = sqlx::query_as("SELECT version, checksum FROM pgdeltastream.migration WHERE success");
+        let applied: Vec<(i64, Vec<u8>)> = short(applied.fetch_all(&self.service)).await?;
+        let is_applied =
+            |migration: &Migration| applied.iter().any(|(version, sum)| *version == migration.version && **sum == *migration.checksum);
+        if !MIGRATOR.iter().all(is_applied) {
+            return Ok(false);
+        }
+        let may_use =
+            "SELECT bool_and(has_table_privilege('pgdeltastream.stream', p)) FROM unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) p";
+        if !short(sqlx::query_scalar::<_, bool>(may_use).fetch_one(&self.service)).await? {
+            let message = String::from("permission denied for table pgdeltastream.stream");
+            return Err(RegistryMissing::Forbidden(ServerError::new(String::from("42501"), message)));
+        }
+        Ok(true)
     }
 
     /// Gives all connections back.
@@ -134,10 +162,12 @@ impl Database {
     }
 }
 
-fn forbidden(cause: sqlx::Error) -> RegistryMissing {
-    match QueryError::from(cause) {
-        QueryError::Server(error) if error.condition() == Condition::Forbidden => RegistryMissing::Forbidden(error),
-        other => RegistryMissing::Failed(MigrateError::Source(other.into())),
+impl From<QueryError> for RegistryMissing {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::Server(error) if error.condition() == Condition::Forbidden => Self::Forbidden(error),
+            other => Self::Failed(MigrateError::Source(other.into())),
+        }
     }
 }
 

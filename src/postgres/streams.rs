@@ -1,11 +1,14 @@
 //! The rows of our own table, `pgdeltastream.stream`. Each call is one statement and one transaction.
 
-use sqlx::PgConnection;
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::replication::System;
 use super::service::{Database, QueryError, connect, run, short, within};
 use crate::config::{INIT_QUEUE_TIMEOUT, PostgresConfig};
+use crate::filter::{Action, Filter, TablePattern};
 use crate::lsn::Lsn;
+use crate::message::{StreamKind, StreamState};
 use crate::name::SlotName;
 
 /// A stream that was taken over: whose writes count from now on, and where its client was.
@@ -30,28 +33,35 @@ pub struct Position {
     pub acknowledged: Lsn,
 }
 
-/// Held by whoever makes or replaces the stream of `/v1/init`: at most one in a database, whichever process.
-pub struct InitLock {
+/// Held while streams are made or removed: advisory locks of one connection. Whoever dies lets go of them.
+pub struct Lock {
     connection: PgConnection,
 }
 
-impl InitLock {
-    /// Two numbers that no other program's advisory locks are likely to have.
-    const WAIT: &str = "SELECT pg_advisory_lock(1885824100, 1768843636)";
-    const TRY: &str = "SELECT pg_try_advisory_lock(1885824100, 1768843636)";
+impl Lock {
+    // Two numbers that no other program's advisory locks are likely to have.
+    const INIT: &str = "SELECT pg_advisory_lock(1885824100, 1768843636)";
+    const TRY_INIT: &str = "SELECT pg_try_advisory_lock(1885824100, 1768843636)";
+    const TRY_STREAM: &str = "SELECT pg_try_advisory_lock(1885824101, hashtext($1))";
 
-    /// Takes the lock if it is free.
-    pub async fn try_acquire(config: &PostgresConfig) -> Result<Option<Self>, QueryError> {
-        let mut connection = connect(config, "pgdeltastream init").await?;
-        let is_free = short(sqlx::query_scalar(Self::TRY).fetch_one(&mut connection)).await?;
-        Ok(if is_free { Some(Self { connection }) } else { None })
+    /// A connection for locks, without any.
+    pub async fn connect(config: &PostgresConfig) -> Result<Self, QueryError> {
+        Ok(Self { connection: connect(config, "pgdeltastream lock").await? })
     }
 
-    /// Waits for its turn.
-    pub async fn acquire(config: &PostgresConfig) -> Result<Self, QueryError> {
-        let mut connection = connect(config, "pgdeltastream init").await?;
-        within(INIT_QUEUE_TIMEOUT, sqlx::query(Self::WAIT).execute(&mut connection)).await?;
-        Ok(Self { connection })
+    /// Waits for its turn to make or replace the stream of `/v1/init`: at most one in a database, whichever process.
+    pub async fn init(&mut self) -> Result<(), QueryError> {
+        within(INIT_QUEUE_TIMEOUT, sqlx::query(Self::INIT).execute(&mut self.connection)).await.map(drop)
+    }
+
+    /// Takes that turn if it is free.
+    pub async fn try_init(&mut self) -> Result<bool, QueryError> {
+        short(sqlx::query_scalar(Self::TRY_INIT).fetch_one(&mut self.connection)).await
+    }
+
+    /// Takes the right to make a slot of this name, unless somebody is about to. Who has it can tell that what is unfinished was given up.
+    pub async fn try_stream(&mut self, slot: &SlotName) -> Result<bool, QueryError> {
+        short(sqlx::query_scalar(Self::TRY_STREAM).bind(slot.as_str()).fetch_one(&mut self.connection)).await
     }
 
     /// Lets the next one in.
@@ -60,14 +70,72 @@ impl InitLock {
     }
 }
 
+/// A stream that is to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewStream {
+    /// Its slot, and so its name.
+    pub slot: SlotName,
+    /// Who asks for it.
+    pub kind: StreamKind,
+    /// What it is about.
+    pub filter: Filter,
+    /// Whether to export a snapshot.
+    pub has_snapshot: bool,
+}
+
+/// A stream as our table has it, and its slot as the server has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// What it was made as.
+    pub stream: NewStream,
+    /// Whether it is finished.
+    pub state: StreamState,
+    /// In UTC, as RFC 3339 has it.
+    pub created_at: String,
+    /// What its client acknowledged last, so far as it was written down.
+    pub acknowledged: Option<Lsn>,
+    /// Its slot; none if there is no such slot, or it is none of wal2json in this database.
+    pub slot: Option<SlotStatus>,
+}
+
+/// What `pg_replication_slots` shows of a stream's slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotStatus {
+    /// Whether somebody streams it.
+    pub active: bool,
+    /// Everything up to here was confirmed; none while the slot is being made.
+    pub confirmed_flush: Option<Lsn>,
+    /// From there to the end of the WAL.
+    pub lag_bytes: Option<i64>,
+    /// WAL that the server keeps for it.
+    pub retained_wal_bytes: Option<i64>,
+    /// `pg_replication_slots.wal_status`.
+    pub wal_status: Option<String>,
+}
+
+const RECORDS: &str = "
+SELECT s.slot_name::text, s.kind, s.state, s.tables, s.exclude_tables, s.actions, s.has_snapshot,
+    to_char(s.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), s.acked_lsn::text,
+    r.active, r.confirmed_flush_lsn::text, (pg_current_wal_lsn() - r.confirmed_flush_lsn)::bigint,
+    (pg_current_wal_lsn() - r.restart_lsn)::bigint, r.wal_status
+FROM pgdeltastream.stream s
+LEFT JOIN pg_replication_slots r ON r.slot_name = s.slot_name AND r.plugin = 'wal2json' AND r.database = current_database()";
+
 impl Database {
-    /// Writes down that a slot is about to be made.
-    pub async fn begin_creation(&self, slot: &SlotName, system: &System, owner: &str) -> Result<(), QueryError> {
+    /// Writes down that a slot is about to be made. False: there is a stream of that name.
+    pub async fn begin_creation(&self, stream: &NewStream, system: &System, owner: &str) -> Result<bool, QueryError> {
         let query = sqlx::query(
-            "INSERT INTO pgdeltastream.stream (slot_name, kind, state, system_identifier, timeline, owner)
-             VALUES ($1, 'init', 'creating', $2, $3, $4)",
+            "INSERT INTO pgdeltastream.stream
+                 (slot_name, kind, state, tables, exclude_tables, actions, has_snapshot, system_identifier, timeline, owner)
+             VALUES ($1, $2, 'creating', $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
         );
-        short(query.bind(slot.as_str()).bind(&system.identifier).bind(system.timeline).bind(owner).execute(&self.service)).await.map(drop)
+        let filter = &stream.filter;
+        let patterns = |patterns: &[TablePattern]| patterns.iter().map(TablePattern::to_string).collect::<Vec<_>>();
+        let actions = filter.actions.as_ref().map(|actions| actions.iter().map(Action::as_str).collect::<Vec<_>>());
+        let query = query.bind(stream.slot.as_str()).bind(stream.kind.as_str()).bind(patterns(&filter.tables.concat()));
+        let query = query.bind(patterns(&filter.exclude_tables)).bind(actions).bind(stream.has_snapshot);
+        let query = query.bind(&system.identifier).bind(system.timeline).bind(owner);
+        Ok(short(query.execute(&self.service)).await?.rows_affected() > 0)
     }
 
     /// Writes down that the slot is there.
@@ -82,7 +150,7 @@ impl Database {
         short(query.bind(slot.as_str()).execute(&self.service)).await.map(drop)
     }
 
-    /// Slots that were about to be made or dropped by somebody who did not live to see it. True only under the [`InitLock`].
+    /// Slots that are about to be made or dropped, perhaps by somebody who did not live to see it: see [`Lock::try_stream`].
     pub async fn unfinished(&self) -> Result<Vec<SlotName>, QueryError> {
         let query = sqlx::query_scalar("SELECT slot_name::text FROM pgdeltastream.stream WHERE state <> 'ready'");
         Ok(names(short(query.fetch_all(&self.service)).await?))
@@ -94,6 +162,19 @@ impl Database {
             "SELECT slot_name::text FROM pgdeltastream.stream WHERE kind = 'init' AND state = 'ready' ORDER BY created_at",
         );
         Ok(names(short(query.fetch_all(&self.service)).await?))
+    }
+
+    /// All streams, by their names.
+    pub async fn records(&self) -> Result<Vec<Record>, QueryError> {
+        let query = sqlx::query(AssertSqlSafe(format!("{RECORDS} ORDER BY s.slot_name")));
+        short(query.fetch_all(&self.service)).await?.iter().map(|row| Ok(record(row)?)).collect()
+    }
+
+    /// One of them.
+    pub async fn record(&self, slot: &SlotName) -> Result<Option<Record>, QueryError> {
+        let query = sqlx::query(AssertSqlSafe(format!("{RECORDS} WHERE s.slot_name = $1"))).bind(slot.as_str());
+        let row = short(query.fetch_optional(&self.service)).await?;
+        Ok(row.as_ref().map(record).transpose()?)
     }
 
     /// Makes us the owner of a stream, and of one that we hear of for the first time an adopted one. None: it is not there any more.
@@ -160,6 +241,38 @@ impl Database {
         let query = sqlx::query("DELETE FROM pgdeltastream.stream WHERE slot_name = $1");
         short(query.bind(slot.as_str()).execute(&self.service)).await.map(drop)
     }
+}
+
+fn record(row: &PgRow) -> Result<Record, sqlx::Error> {
+    let lsn = |text: Option<String>| text.and_then(|text| text.parse().ok());
+    // What is in our own table was written by us; what cannot be read was not, and means nothing.
+    let patterns = |texts: Vec<String>| texts.iter().filter_map(|text| text.parse().ok()).collect::<Vec<TablePattern>>();
+    let actions: Option<Vec<String>> = row.try_get(5)?;
+    let tables = patterns(row.try_get(3)?);
+    let filter = Filter {
+        tables: if tables.is_empty() { vec![] } else { vec![tables] },
+        exclude_tables: patterns(row.try_get(4)?),
+        actions: actions.map(|actions| actions.iter().filter_map(|action| action.parse().ok()).collect()),
+    };
+    let name: String = row.try_get(0)?;
+    let slot = name.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    let active: Option<bool> = row.try_get(9)?;
+    let status = |active| {
+        Ok::<_, sqlx::Error>(SlotStatus {
+            active,
+            confirmed_flush: lsn(row.try_get(10)?),
+            lag_bytes: row.try_get(11)?,
+            retained_wal_bytes: row.try_get(12)?,
+            wal_status: row.try_get(13)?,
+        })
+    };
+    Ok(Record {
+        stream: NewStream { slot, kind: StreamKind::of(row.try_get(1)?), filter, has_snapshot: row.try_get(6)? },
+        state: StreamState::of(row.try_get(2)?),
+        created_at: row.try_get(7)?,
+        acknowledged: lsn(row.try_get(8)?),
+        slot: active.map(status).transpose()?,
+    })
 }
 
 fn names(rows: Vec<String>) -> Vec<SlotName> {

@@ -1,88 +1,80 @@
 //! Why a call failed.
 
+use crate::filter::FilterError;
 use crate::lsn::Lsn;
 use crate::name::{SlotName, TableName};
 use crate::postgres::server_error::{Condition, ServerError};
 use crate::postgres::service::QueryError;
 use crate::postgres::wire::WireError;
-use crate::seat::{Reason, ShuttingDown};
+use crate::seat::{NotSeated, Reason, ShuttingDown};
 use crate::slot::{CreateError, ReleaseError};
 use crate::snapshot::SnapshotError;
 
-/// `/v1/init` failed.
+/// A call failed.
 #[derive(Debug, thiserror::Error)]
-pub enum InitError {
-    /// Too many others are in front.
-    #[error("other calls of /v1/init are still at work: try again")]
-    Busy,
-    /// The slot could not be made.
-    #[error(transparent)]
-    Create(#[from] CreateError),
-    /// The stream before could not be ended.
-    #[error("the stream that /v1/init made before cannot be ended: {0}")]
-    Release(#[from] ReleaseError),
-    /// A statement failed.
-    #[error(transparent)]
-    Query(#[from] QueryError),
-    /// The service shuts down.
-    #[error(transparent)]
-    ShuttingDown(#[from] ShuttingDown),
-    /// A fault of ours.
-    #[error("broken off in the middle: see the log")]
-    BrokenOff,
-}
-
-/// There is no such stream, or none any more.
-#[derive(Debug, thiserror::Error)]
-pub enum NoStream {
-    /// Never heard of.
-    #[error("there is no wal2json slot {0} in this database: make one with /v1/init")]
-    Unknown(SlotName),
-    /// It was replaced or dropped.
-    #[error("the stream {0} is gone: /v1/init was called again, or its slot was dropped. Start over with /v1/init")]
-    Gone(SlotName),
+pub enum Error {
+    /// Never heard of such a stream.
+    #[error("there is no wal2json slot {0} in this database: make one with /v1/init or POST /v1/streams")]
+    UnknownStream(SlotName),
+    /// The stream was replaced or dropped.
+    #[error(
+        "the stream {0} is gone: /v1/init was called again, or it was deleted, or its slot was dropped. Start over with /v1/init, or make it anew"
+    )]
+    StreamGone(SlotName),
     /// No stream was named and there is none to be meant.
     #[error("no slotName was given and there is no stream of /v1/init: call /v1/init first")]
     NoInit,
-}
-
-/// Rows could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// There is no such stream.
+    /// The stream is in our own table, and its slot is not there.
+    #[error(
+        "the slot of stream {0} is not there any more: somebody dropped it. DELETE /v1/streams/{0}, make it anew, and start over with its snapshot"
+    )]
+    SlotMissing(SlotName),
+    /// The server has thrown away WAL that the slot needs.
+    #[error(
+        "slot {0} is lost: Postgres has removed WAL that it needs (max_slot_wal_keep_size). Start over with /v1/init, or delete the stream and make it anew"
+    )]
+    SlotLost(SlotName),
+    /// The slot is not finished.
+    #[error("slot {0} is being made: try again")]
+    BeingMade(SlotName),
+    /// There is a slot, or a stream, of that name.
+    #[error("there is a stream or a replication slot {0}, or one is being made: choose another name, or drop that one")]
+    NameTaken(SlotName),
+    /// Too many others are in front.
+    #[error("other calls that make streams are still at work: try again")]
+    Busy,
+    /// We may have no tables of our own.
+    #[error(
+        "streams of their own need the tables of this service, which its role may not make. Run pgdeltastream migrate with a role that may, or GRANT CREATE ON DATABASE to this one, and start the service again; /v1/init works without"
+    )]
+    RegistryMissing,
+    /// The slot could not be made.
     #[error(transparent)]
-    NoStream(#[from] NoStream),
-    /// There is, but its rows cannot be had.
+    Create(#[from] CreateError),
+    /// Somebody else has the slot.
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
+    /// The stream before could not be ended.
+    #[error("the stream that /v1/init made before cannot be ended: {0}")]
+    Former(#[source] ReleaseError),
+    /// The snapshot's rows cannot be had.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
-    /// A statement failed.
-    #[error(transparent)]
-    Query(#[from] QueryError),
-}
-
-/// A table could not be described.
-#[derive(Debug, thiserror::Error)]
-pub enum TableError {
-    /// There is none, or it is none that a client may see.
+    /// There is no such table, or it is none that a client may see.
     #[error("there is no table {0}, or it is one of the system")]
     NoSuchTable(TableName),
-    /// A statement failed.
+    /// The connection wants nothing that the stream is about.
     #[error(transparent)]
-    Query(#[from] QueryError),
-}
-
-/// A stream could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// There is no such stream.
-    #[error(transparent)]
-    NoStream(#[from] NoStream),
-    /// The server has thrown away WAL that the slot needs.
-    #[error("slot {0} is lost: Postgres has removed WAL that it needs (max_slot_wal_keep_size). Start over with /v1/init")]
-    Lost(SlotName),
+    Filter(#[from] FilterError),
+    /// Somebody has the stream and keeps it.
+    #[error("{0}")]
+    Occupied(NotSeated),
+    /// A newer connection came in between, or the stream was ended.
+    #[error("{}", superseded(.0))]
+    Superseded(Reason),
     /// The client is ahead of the server, which was restored to an earlier state.
     #[error(
-        "the client of {slot} has acknowledged {acknowledged}, but the server is only at {flushed}: it was restored to an earlier state. Start over with /v1/init"
+        "the client of {slot} has acknowledged {acknowledged}, but the server is only at {flushed}: it was restored to an earlier state. Start over with /v1/init, or delete the stream and make it anew"
     )]
     Ahead {
         /// The stream.
@@ -92,18 +84,9 @@ pub enum OpenError {
         /// Where the server is.
         flushed: Lsn,
     },
-    /// The slot is not finished.
-    #[error("slot {0} is being made: try again")]
-    BeingMade(SlotName),
-    /// A newer connection came in between, or the stream was ended.
-    #[error("{}", superseded(.0))]
-    Superseded(Reason),
     /// wal2json refused what it was told.
     #[error("the wal2json of this server cannot do this: {0}")]
     Unsupported(#[source] ServerError),
-    /// Somebody else has the slot.
-    #[error(transparent)]
-    Release(#[from] ReleaseError),
     /// The replication connection failed.
     #[error(transparent)]
     Wire(#[from] WireError),
@@ -118,16 +101,25 @@ pub enum OpenError {
     BrokenOff,
 }
 
-impl OpenError {
+impl Error {
     pub(super) fn is_in_use(&self) -> bool {
         matches!(self, Self::Wire(WireError::Server(error)) if error.condition() == Condition::InUse)
+    }
+}
+
+impl From<NotSeated> for Error {
+    fn from(error: NotSeated) -> Self {
+        match error {
+            NotSeated::ShuttingDown(error) => Self::ShuttingDown(error),
+            error => Self::Occupied(error),
+        }
     }
 }
 
 fn superseded(reason: &Reason) -> &'static str {
     match reason {
         Reason::Replaced => "a newer connection has this stream",
-        Reason::SlotGone => "the stream has just been ended: start over with /v1/init",
+        Reason::SlotGone => "the stream has just been ended: start over with /v1/init, or make it anew",
         Reason::Stopping => "the service shuts down",
     }
 }

@@ -125,6 +125,7 @@ impl Session {
                 Item::Last { text, commit_end } => {
                     self.gear.end();
                     if self.progress.transaction(commit_end)? == Verdict::Send {
+                        self.occupant.has_sent(commit_end);
                         self.send(permit, text);
                         return Ok(());
                     }

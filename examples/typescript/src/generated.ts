@@ -20,6 +20,31 @@ export interface SnapshotDataRequest {
    * How many rows to return at most; without it: all.
    */
   limit?: number;
+  /**
+   * The columns to return, in this order, each quoted and folded as in SQL, or else exactly as it is called; without it: all.
+   *
+   * @minItems 1
+   * @maxItems 1600
+   *
+   * Items: A column's name.
+   */
+  columns?: [string, ...string[]];
+  /**
+   * How to write numbers; without it: as JSON numbers, with every digit.
+   */
+  numbers?: "string";
+  /**
+   * Only rows behind this one in the order: the values, as a row has them, of the column of `order_by`, if there is one, and of the table's key. To go on after a page costs the same however many rows lie before.
+   */
+  after?: {
+    [k: string]: unknown;
+  };
+  /**
+   * Only rows up to this one, itself included, in the order of the key: with `after`, a part of the table that others need not read.
+   */
+  until?: {
+    [k: string]: unknown;
+  };
   order_by?: OrderBy;
 }
 /**
@@ -64,6 +89,10 @@ export interface StreamQuery {
    * Whether to send messages of `pg_logical_emit_message`; without it: yes.
    */
   messages?: boolean;
+  /**
+   * Whether to take the stream from whoever has it; without it: yes.
+   */
+  takeover?: boolean;
   /**
    * Whether to send transactions without a change for the client, as `"change":[]`. Each is then to be acknowledged like any other.
    */
@@ -435,6 +464,7 @@ export interface Problem {
     | "malformed_request"
     | "unsupported_option"
     | "no_order"
+    | "no_key"
     | "permission_denied"
     | "origin_not_allowed"
     | "not_found"
@@ -445,7 +475,7 @@ export interface Problem {
     | "method_not_allowed"
     | "not_acceptable"
     | "body_too_slow"
-    | "init_in_progress"
+    | "creation_in_progress"
     | "slot_in_use"
     | "name_taken"
     | "blocked_by_transaction"
@@ -460,6 +490,7 @@ export interface Problem {
     | "too_many_streams"
     | "internal_error"
     | "postgres_unavailable"
+    | "registry_missing"
     | "shutting_down";
   /**
    * The same as `detail`.

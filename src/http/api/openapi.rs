@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 use warp::http::StatusCode;
 
-use super::{ANYWHERE, Answer, Document, JSON, OPERATIONS, Operation, Takes};
+use super::{ANYWHERE, Answer, Document, JSON, NDJSON, OPERATIONS, Operation, Takes};
 use crate::contract::published;
 use crate::http::problem::{PROBLEM_JSON, is_passing, status};
 use crate::message::ProblemCode;
@@ -108,6 +108,7 @@ fn path_parameter(operation: &Operation, components: &Map<String, Value>) -> Opt
     let (_, name) = operation.path.split_once('{')?;
     let name = name.trim_end_matches('}');
     let (description, schema, example) = match name {
+        "slotName" => (json!("The stream: its slot."), components["InitResponse"]["properties"]["slotName"].clone(), json!("search_index")),
         "table" => {
             let table = &components["SnapshotDataRequest"]["properties"]["table"];
             (table["description"].clone(), table.clone(), json!("public.orders"))
@@ -155,9 +156,18 @@ fn answers(operation: &Operation) -> Map<String, Value> {
             }
             json!({"200": answer})
         }
+        Answer::Created(message) => json!({"201": {
+            "description": "Made.",
+            "headers": {"Location": {"description": "Where it is.", "required": true, "schema": {"type": "string", "format": "uri-reference"}}},
+            "content": {JSON: {"schema": reference(message)}},
+        }}),
+        Answer::Nothing => json!({"204": {"description": "Done."}}),
         Answer::Rows => json!({"200": {
             "description": "The rows, as `/v1/schemas/tables/{table}` describes them.",
-            "content": {JSON: {"schema": {"type": "array", "items": {"type": "object"}}}},
+            "content": {
+                JSON: {"schema": {"type": "array", "items": {"type": "object"}}},
+                NDJSON: {"schema": {"type": "string", "description": "One row a line."}},
+            },
         }}),
         Answer::Websocket => json!({"101": {"description": "The stream begins."}}),
         Answer::Document(content_types, document) => {
