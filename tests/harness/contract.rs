@@ -23,7 +23,15 @@ const FRAMES: [(&str, &[&str]); 3] = [
 pub fn check_answer(method: &Method, path: &str, status: u16, headers: &HeaderMap, text: &str) {
     let what = format!("{method} {path}: {status} {text:.500}");
     let Some(schema) = described(method, path, status, headers, &what) else { return };
-    let is_json = headers["content-type"].to_str().unwrap().ends_with("json");
+    let content_type = headers["content-type"].to_str().unwrap();
+    if content_type == "application/x-ndjson" {
+        assert!(
+            text.lines().all(|line| parse(line).is_ok_and(|row| row.is_object())) && (text.is_empty() || text.ends_with('\n')),
+            "{what}"
+        );
+        return;
+    }
+    let is_json = content_type.ends_with("json");
     if *method != Method::HEAD && is_json {
         check(&schema, &OPENAPI, text, &what);
     }

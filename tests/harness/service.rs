@@ -81,6 +81,12 @@ impl Service {
         (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
     }
 
+    /// Runs a command that comes to its end by itself, and well.
+    pub async fn run_to_its_end(options: &PgConnectOptions, arguments: &[&str]) {
+        let output = in_time("the command to end", command(options, arguments).output()).await.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.send(reqwest::Client::new().get(self.url(path))).await
     }
@@ -112,11 +118,37 @@ impl Service {
         answer.json()["slotName"].as_str().unwrap().to_owned()
     }
 
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(reqwest::Client::new().delete(self.url(path))).await
+    }
+
+    /// Makes one more stream: how it looks then.
+    pub async fn create(&self, stream: Value) -> Value {
+        let answer = self.post("/v1/streams", stream.to_string()).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        let made = answer.json();
+        assert_eq!(answer.headers["location"], format!("/v1/streams/{}", made["slotName"].as_str().unwrap()));
+        made
+    }
+
+    /// How a stream looks.
+    pub async fn show(&self, slot: &str) -> Value {
+        let answer = self.get(&format!("/v1/streams/{slot}")).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()
+    }
+
     /// Rows of the snapshot.
     pub async fn rows(&self, body: Value) -> Vec<Value> {
         let answer = self.data(body).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         serde_json::from_str(&answer.text).unwrap()
+    }
+
+    /// The same, one a line.
+    pub async fn lines(&self, body: Value) -> Answer {
+        let request = reqwest::Client::new().post(self.url("/v1/snapshot/data")).header("accept", "application/x-ndjson");
+        self.send(request.body(body.to_string())).await
     }
 
     pub async fn data(&self, body: Value) -> Answer {
