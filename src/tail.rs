@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -23,6 +24,9 @@ const MAX_MESSAGE_BYTES: usize = 1024 * 1024 * 1024;
 
 /// How long the service may take to answer: before it does, it may have to wait until Postgres lets go of the slot.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What does not stand for itself in a URL.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -74,6 +78,9 @@ impl TailError {
 #[derive(Deserialize)]
 struct Acknowledgeable {
     nextlsn: Option<String>,
+    /// In format 2, what a record is. The begin of a transaction has the same position as its commit, and to send it back then would be to say
+    /// that all of it is there.
+    action: Option<String>,
 }
 
 /// Prints messages until the limit, the end of the stream, the end of whoever reads them, or a shutdown.
@@ -87,7 +94,9 @@ pub async fn run(config: &Config, tail: &Tail, shutdown: CancellationToken) -> R
 
 async fn connect(config: &Config, tail: &Tail) -> Result<Socket, TailError> {
     let authority = authority(&config.server_host, config.server_port);
-    let url = format!("ws://{authority}/v1/lr/stream?slotName={}", tail.slot_name);
+    let parameter = |(name, value): (&str, &str)| format!("{name}={}", utf8_percent_encode(value, RESERVED));
+    let query: Vec<String> = tail.query().into_iter().map(parameter).collect();
+    let url = format!("ws://{authority}/v1/lr/stream?{}", query.join("&"));
     let limits = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE_BYTES)).max_frame_size(Some(MAX_MESSAGE_BYTES));
     match timeout(ANSWER_TIMEOUT, connect_async_with_config(&url, Some(limits), true)).await {
         Ok(Ok((socket, _))) => Ok(socket),
@@ -151,7 +160,8 @@ fn print(text: &str) -> io::Result<bool> {
 
 /// The acknowledgement of a message, if it is one that can be acknowledged.
 fn acknowledgement(text: &str) -> Option<Message> {
-    let lsn = serde_json::from_str::<Acknowledgeable>(text).ok()?.nextlsn?;
+    let message: Acknowledgeable = serde_json::from_str(text).ok()?;
+    let lsn = message.nextlsn.filter(|_| message.action.is_none_or(|action| action == "C"))?;
     serde_json::to_string(&Acknowledgement { lsn }).ok().map(Message::text)
 }
 
@@ -192,11 +202,18 @@ mod tests {
     fn the_end_of_a_transaction_is_acknowledged() {
         let message = acknowledgement(r#"{"change":[{"nextlsn":"0/1"}],"nextlsn":"0/170FCB0"}"#).unwrap();
         assert_eq!(message.to_text().unwrap(), r#"{"lsn":"0/170FCB0"}"#);
+        assert!(acknowledgement(r#"{"action":"C","nextlsn":"0/170FCB0"}"#).is_some());
     }
 
     #[test]
     fn nothing_else_is() {
-        for text in [r#"{"change":[]}"#, r#"{"nextlsn":null}"#, r#"{"error":"…","code":"lsn_ahead"}"#, "not JSON"] {
+        for text in [
+            r#"{"change":[]}"#,
+            r#"{"nextlsn":null}"#,
+            r#"{"error":"…","code":"lsn_ahead"}"#,
+            r#"{"action":"B","nextlsn":"0/1"}"#,
+            "not JSON",
+        ] {
             assert!(acknowledgement(text).is_none(), "{text}");
         }
     }

@@ -80,6 +80,22 @@ fn closed(code: u16, reason: &str) -> Message {
 }
 
 #[tokio::test]
+async fn asks_for_what_it_was_told() -> Result<(), Box<dyn Error>> {
+    let service = Service::new().await?;
+    let arguments =
+        ["--format", "events", "--tables", "a,shop.\"Line Items\"", "--actions", "insert", "--noTakeover", "--excludeTables", "b"];
+    let tail = service.tail(&arguments)?.spawn()?;
+    let request = service.answer("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await?;
+    let line = request.lines().next().unwrap_or_default();
+    assert_eq!(
+        line,
+        "GET /v1/lr/stream?slotName=delta_face56&format=events&tables=a%2Cshop.%22Line%20Items%22&excludeTables=b&actions=insert&takeover=false HTTP/1.1"
+    );
+    timeout(PATIENCE, tail.wait_with_output()).await??;
+    Ok(())
+}
+
+#[tokio::test]
 async fn messages_are_printed_and_acknowledged_up_to_the_limit() {
     let service = Service::new().await.unwrap();
     let tail = service.tail(&["--ack", "--limit", "3"]).unwrap().spawn().unwrap();
