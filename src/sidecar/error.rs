@@ -34,8 +34,8 @@ pub enum Error {
         "slot {0} is lost: Postgres has removed WAL that it needs (max_slot_wal_keep_size). Start over with /v1/init, or delete the stream and make it anew"
     )]
     SlotLost(SlotName),
-    /// The slot is not finished.
-    #[error("slot {0} is being made: try again")]
+    /// Somebody is at work on the slot.
+    #[error("slot {0} is being made, or removed: try again")]
     BeingMade(SlotName),
     /// There is a slot, or a stream, of that name.
     #[error("there is a stream or a replication slot {0}, or one is being made: choose another name, or drop that one")]
@@ -102,6 +102,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// That of the stream before, of which whoever asked for the next one knows nothing.
+    pub(super) fn of_former(self) -> Self {
+        match self {
+            Self::Release(error) => Self::Former(error),
+            error => error,
+        }
+    }
+
     pub(super) fn is_in_use(&self) -> bool {
         matches!(self, Self::Wire(WireError::Server(error)) if error.condition() == Condition::InUse)
     }

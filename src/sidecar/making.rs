@@ -13,7 +13,7 @@ use crate::name::SlotName;
 use crate::postgres::service::QueryError;
 use crate::postgres::streams::{Lock, NewStream};
 use crate::seat::{Reason, ShuttingDown};
-use crate::slot::{self, CreateError, Maker, ReleaseError};
+use crate::slot::{self, CreateError, Maker};
 
 /// Different names to try before giving up: with some ten million of them, two clashes in a row are no chance any more.
 const MAX_NAME_ATTEMPTS: usize = 5;
@@ -49,7 +49,7 @@ impl Sidecar {
         let slots = self.database.slot_count().await?;
         if slots.used >= slots.limit {
             for slot in former.drain(..) {
-                self.end(&slot).await.map_err(Error::Former)?;
+                self.end(lock, &slot).await.map_err(Error::of_former)?;
             }
         }
         let made = self.make_unnamed(lock, StreamKind::Init, Filter::default(), true).await?;
@@ -59,7 +59,7 @@ impl Sidecar {
                 break;
             }
             // The new stream stands whatever becomes of the former, which stays marked: the next call, or the next start, tries again.
-            if let Err(error) = self.end(&slot).await {
+            if let Err(error) = self.end(lock, &slot).await {
                 tracing::warn!(%slot, %error, "the former stream of /v1/init is not ended yet");
             }
         }
@@ -135,13 +135,9 @@ impl Sidecar {
         self.needs_registry()?;
         let sidecar = Arc::clone(self);
         let deleted = self.tasks.spawn(async move {
-            let record = sidecar.registry.record(&slot).await?.ok_or_else(|| sidecar.no_stream(&slot))?;
-            if record.state != StreamState::Creating {
-                return Ok(sidecar.end(&slot).await?);
-            }
+            sidecar.registry.record(&slot).await?.ok_or_else(|| sidecar.no_stream(&slot))?;
             let mut lock = Lock::connect(&sidecar.config).await?;
-            let is_given_up = lock.try_stream(&slot).await?;
-            let ended = if is_given_up { sidecar.end(&slot).await.map_err(Error::from) } else { Err(Error::BeingMade(slot)) };
+            let ended = sidecar.end(&mut lock, &slot).await;
             lock.release().await;
             ended
         });
@@ -174,8 +170,11 @@ impl Sidecar {
         cleared
     }
 
-    /// Ends a stream of ours, whoever streams it, and drops its slot.
-    async fn end(&self, slot: &SlotName) -> Result<(), ReleaseError> {
+    /// Ends a stream of ours, whoever streams it, and drops its slot. Whoever else is at it may be making the next one of that name.
+    async fn end(&self, lock: &mut Lock, slot: &SlotName) -> Result<(), Error> {
+        if !lock.try_stream(slot).await? {
+            return Err(Error::BeingMade(slot.clone()));
+        }
         self.registry.begin_removal(slot).await?;
         self.seats.clear(slot, Reason::SlotGone, Instant::now() + SLOT_RELEASE_TIMEOUT).await;
         // Of no use from here on, whatever becomes of the slot.
