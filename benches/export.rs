@@ -86,7 +86,7 @@ fn post(service: &Service, path: &str, body: &str) {
 
 /// In KiB.
 fn peak_memory(service: &Service) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", service.id())).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", service.child.id())).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     peak.trim().trim_end_matches(" kB").parse().unwrap()
 }

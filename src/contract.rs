@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::filter::TablePattern;
 use crate::message::{
     Acknowledgement, CreateStreamRequest, Fault, SnapshotDataRequest, SnapshotQuery, SnapshotTablesQuery, StreamQuery, TableSchemaQuery,
+    pointer,
 };
 use crate::name::{ColumnName, SlotName, TableName};
 use published::Message;
@@ -57,11 +58,6 @@ macro_rules! requests {
 }
 
 requests!(Acknowledgement, CreateStreamRequest, SnapshotDataRequest, SnapshotQuery, SnapshotTablesQuery, StreamQuery, TableSchemaQuery);
-
-/// The JSON pointer to a member of the root.
-pub fn pointer(name: &str) -> String {
-    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
-}
 
 /// A parameter of a call that takes none of that name.
 pub fn unknown(parameter: &str) -> Fault {

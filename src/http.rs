@@ -20,9 +20,9 @@ use warp::ws::Ws;
 
 use crate::config::Origins;
 use crate::contract::creation::Creation;
-use crate::contract::subscription::Subscription;
+use crate::contract::subscription::{Rejected, Subscription};
 use crate::contract::{self, Invalid, published};
-use crate::filter::{FilterError, TablePattern};
+use crate::filter::TablePattern;
 use crate::message::{
     CreateStreamRequest, Health, InitResponse, SnapshotDataRequest, SnapshotQuery, SnapshotTables, SnapshotTablesQuery, Status, StreamList,
     TableSchemaQuery,
@@ -171,10 +171,8 @@ async fn snapshot_tables(query: Result<SnapshotTablesQuery, Refusal>, sidecar: A
     let list = async {
         let query = query?;
         let slot = query.slot_name.map(|name| parse("/slotName", &name)).transpose()?;
-        let named = query.tables.map_or(Ok(vec![]), |tables| TablePattern::list(&tables)).map_err(|error| match error {
-            error @ FilterError::NoSuchTable(_) => Refusal::NoSuchTable(Invalid::at("/tables", error)),
-            error => Refusal::Invalid(Invalid::at("/tables", error)),
-        })?;
+        let named = query.tables.map_or(Ok(vec![]), |tables| TablePattern::list(&tables));
+        let named = named.map_err(|error| Rejected::about("/tables", error))?;
         let list = SnapshotTables { tables: sidecar.snapshot_tables(slot, &named).await? };
         Ok::<_, Refusal>(warp::reply::json(&list).into_response())
     };

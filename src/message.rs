@@ -36,7 +36,7 @@ mod wal2json;
 
 pub use acknowledgement::Acknowledgement;
 pub use events::{Event, EventTable, EventsMessage, Notice, NoticeCode, NoticeMessage};
-pub use problem::{Blocker, Fault, Problem, ProblemCode, StreamError, StreamErrorCode};
+pub use problem::{Blocker, Fault, Problem, ProblemCode, StreamError, StreamErrorCode, pointer};
 pub use schema::{SchemaEntry, SchemaList, TableSchemaQuery};
 pub use service::{Health, InitResponse, Status};
 pub use snapshot::{KeyValues, OrderBy, SnapshotDataRequest};

@@ -1,5 +1,22 @@
 //! The doors to Postgres: replication connections through pgwire-replication, all others through sqlx.
 
+/// The names, as schema, table, schema, table and so on, of the partitioned tables above the table `c`, the nearest first.
+macro_rules! names_above {
+    () => {
+        "CASE WHEN c.relispartition THEN ARRAY(
+        SELECT unnest(ARRAY[m.nspname::text, p.relname::text]) FROM pg_partition_ancestors(c.oid) WITH ORDINALITY AS above (oid, ordinal)
+        JOIN pg_class p ON p.oid = above.oid JOIN pg_namespace m ON m.oid = p.relnamespace
+        WHERE above.ordinal > 1 ORDER BY above.ordinal) ELSE '{}' END"
+    };
+}
+
+/// Whether tables of the schema `n` are for clients: those of system schemas and our own are not.
+macro_rules! is_for_clients {
+    () => {
+        "left(n.nspname, 3) <> 'pg_' AND n.nspname NOT IN ('information_schema', 'pgdeltastream')"
+    };
+}
+
 pub mod catalog;
 pub mod listing;
 pub mod preflight;

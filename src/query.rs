@@ -1,6 +1,6 @@
 //! A request becomes SQL text here and nowhere else. Every name in it comes from the catalogue and is quoted; every number is a number.
 
-use crate::message::{Fault, KeyValues, SnapshotDataRequest};
+use crate::message::{Fault, KeyValues, SnapshotDataRequest, pointer};
 use crate::name::{ColumnName, TableName, quoted};
 use crate::row::{Column, Encoding, Numbers, reading};
 
@@ -78,7 +78,7 @@ pub struct Selection {
     pub numbers: Numbers,
     /// How many there may be.
     pub limit: Option<u64>,
-    /// To be run first; fails if a value of `after` or `until` is none of its column's type.
+    /// To be run first: lets operators of types of extensions be found, and fails if a value of `after` or `until` is none of its column's type.
     pub check: Option<Sql>,
     /// To be read one after the other, until there are enough. More than one where an index can serve each, and not both.
     parts: Vec<Part>,
@@ -171,16 +171,21 @@ impl Table {
             (vec![Part { conditions: vec![], order: directed(named.chain(places), direction) }], None)
         };
         let numbers = if request.numbers.is_some() { Numbers::Strings } else { Numbers::Bare };
-        Ok(Selection {
-            row: chosen.iter().map(|column| Column::new(&column.name, column.encoding.clone())).collect(),
-            numbers,
-            limit: request.limit,
-            check,
+        Ok(Selection { numbers, limit: request.limit, check, offset: request.offset, ..self.rows(&chosen, parts) })
+    }
+
+    /// All rows of these parts, with these columns.
+    fn rows(&self, columns: &[&TableColumn], parts: Vec<Part>) -> Selection {
+        Selection {
+            row: columns.iter().map(|column| Column::new(&column.name, column.encoding.clone())).collect(),
+            numbers: Numbers::Bare,
+            limit: None,
+            check: None,
             parts,
-            columns: chosen.iter().map(|column| quoted(&column.name)).collect::<Vec<_>>().join(", "),
+            columns: columns.iter().map(|column| quoted(&column.name)).collect::<Vec<_>>().join(", "),
             source: self.name.to_string(),
-            offset: request.offset,
-        })
+            offset: 0,
+        }
     }
 
     /// Whether there are places in its order to go on after.
@@ -191,17 +196,9 @@ impl Table {
     /// Selects the keys of some rows, in their order: of so many thousandths of a percent of the table's blocks, the same each time.
     pub fn sample(&self, share: i64) -> Selection {
         let key = self.order(None);
-        let names: Vec<String> = key.iter().map(|column| quoted(&column.name)).collect();
-        Selection {
-            row: key.iter().map(|column| Column::new(&column.name, column.encoding.clone())).collect(),
-            numbers: Numbers::Bare,
-            limit: None,
-            check: None,
-            parts: vec![Part { conditions: vec![], order: directed(names.iter().cloned(), Direction::Ascending) }],
-            columns: names.join(", "),
-            source: format!("{} TABLESAMPLE SYSTEM ({share} / 1000.0) REPEATABLE (0)", self.name),
-            offset: 0,
-        }
+        let order = directed(key.iter().map(|column| quoted(&column.name)), Direction::Ascending);
+        let source = format!("{} TABLESAMPLE SYSTEM ({share} / 1000.0) REPEATABLE (0)", self.name);
+        Selection { source, ..self.rows(&key, vec![Part { conditions: vec![], order }]) }
     }
 
     /// `order_by`'s column, if there is one, and the key.
@@ -223,16 +220,11 @@ impl Table {
         }
         let columns = self.order(first);
         let mut faults = vec![];
-        let mut place = |member: &str, values: &Option<KeyValues>| {
-            values
-                .as_ref()
-                .map(|values| literals(member, &columns, values))
-                .transpose()
-                .map_err(|found| faults.extend(found))
-                .ok()
-                .flatten()
+        let mut place = |member: &str, values: Option<&KeyValues>| {
+            let found = literals(member, &columns, values?);
+            found.map_err(|found| faults.extend(found)).ok()
         };
-        let (after, until) = (place("after", &request.after), place("until", &request.until));
+        let (after, until) = (place("after", request.after.as_ref()), place("until", request.until.as_ref()));
         if !faults.is_empty() {
             return Err(NoSuchRows::Place(faults));
         }
@@ -287,8 +279,7 @@ fn compared(names: &[String], operator: &str, literals: &[Option<String>]) -> St
 
 /// The values of a place in the order, as SQL; none for NULL. Each fault has its own pointer.
 fn literals(member: &str, columns: &[&TableColumn], values: &KeyValues) -> Result<Vec<Option<String>>, Vec<Fault>> {
-    let fault =
-        |name: &str, message: String| Fault { pointer: format!("/{member}/{}", name.replace('~', "~0").replace('/', "~1")), message };
+    let fault = |name: &str, message: String| Fault { pointer: format!("/{member}{}", pointer(name)), message };
     let expected = || columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
     let is_expected = |name: &&String| columns.iter().any(|column| column.name == **name);
     let unknown = values.0.keys().filter(|name| !is_expected(name));

@@ -158,11 +158,9 @@ impl Sidecar {
     }
 
     /// Opens a stream: all that can be refused is refused here. Whoever has the stream leaves first.
-    ///
-    /// Runs to its end even if whoever asked goes away, so that the stream is given back to whom it was taken from.
     pub async fn open_stream(self: &Arc<Self>, subscription: Subscription) -> Result<Session, Error> {
         let sidecar = Arc::clone(self);
-        let opened = self.tasks.spawn(async move {
+        self.to_its_end(async move {
             let slot = subscription.slot.clone();
             sidecar.usable_slot(&slot).await?;
             let subscription = sidecar.narrowed(subscription).await?;
@@ -183,8 +181,8 @@ impl Sidecar {
             let route = Route { config, database, registry, slot, ownership };
             let (kept, limits) = (acknowledged.unwrap_or_default(), sidecar.limits);
             Ok(Session::new(Parts { route, occupant, source, position, kept, format, options, limits }))
-        });
-        opened.await.unwrap_or(Err(Error::BrokenOff))
+        })
+        .await
     }
 
     /// What the connection wants of what its stream is about.
@@ -284,6 +282,11 @@ impl Sidecar {
             Some(record) if record.stream.kind == StreamKind::Stream => Err(Error::SlotMissing(slot.clone())),
             _ => Err(self.no_stream(slot)),
         }
+    }
+
+    /// Does what is done in several steps, even if whoever asked goes away: so nothing is left half-made, and what was taken is given back.
+    async fn to_its_end<T: Send + 'static>(&self, work: impl Future<Output = Result<T, Error>> + Send + 'static) -> Result<T, Error> {
+        self.tasks.spawn(work).await.unwrap_or(Err(Error::BrokenOff))
     }
 
     /// Whether there was such a stream, so far as we remember.

@@ -145,10 +145,7 @@ pub async fn read(database: Database, page: Page, pieces: Sender) {
 
 async fn read_into(database: &Database, page: &Page, pieces: &Sender) -> Result<(), SnapshotError> {
     let Page { snapshot, table: name, request, framing } = page;
-    let Some(mut reader) = Reader::open(database, snapshot.exported()).await? else {
-        snapshot.lost();
-        return Err(SnapshotError::Gone(snapshot.slot().clone(), End::Lost));
-    };
+    let mut reader = open(database, snapshot).await?;
     let Some(table) = reader.table(name).await? else { return Err(SnapshotError::NoSuchTable(name.clone())) };
     let selection = table.select(request, *framing == Framing::Lines)?;
     if !reader.accepts(&selection).await? {
@@ -174,6 +171,15 @@ async fn read_into(database: &Database, page: &Page, pieces: &Sender) -> Result<
     }
     send(writer.finish(), pieces).await?;
     Ok(reader.finish().await?)
+}
+
+/// A reader of the snapshot, if it can still be imported.
+async fn open(database: &Database, snapshot: &Reading) -> Result<Reader, SnapshotError> {
+    let opened = Reader::open(database, snapshot.exported()).await?;
+    opened.ok_or_else(|| {
+        snapshot.lost();
+        SnapshotError::Gone(snapshot.slot().clone(), End::Lost)
+    })
 }
 
 async fn send(piece: Bytes, pieces: &Sender) -> Result<(), SnapshotError> {

@@ -7,7 +7,7 @@ use pgdeltastream::cluster::Cluster;
 
 /// Killed when dropped.
 pub(crate) struct Service {
-    child: Child,
+    pub(crate) child: Child,
     /// Host and port.
     pub(crate) address: String,
 }
@@ -22,12 +22,6 @@ impl Service {
         // What it says from now on is to be read, or it would wait for that.
         std::thread::spawn(move || lines.count());
         Self { child, address: listening.expect("the service listens") }
-    }
-
-    /// Of the process.
-    #[allow(dead_code, reason = "not every bench asks")]
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::str::FromStr;
 
-use super::{Invalid, pointer, read_query};
+use super::{Invalid, read_query};
 use crate::filter::{Actions, Filter, FilterError, TablePattern};
-use crate::message::{Fault, StreamFormat, StreamQuery};
+use crate::message::{Fault, StreamFormat, StreamQuery, pointer};
 use crate::name::SlotName;
 use crate::row::Numbers;
 use crate::wal2json::options::{FormatVersion, MessagePrefix, PluginOptions, Switches};
@@ -40,6 +40,15 @@ pub enum Rejected {
     /// It names tables of the system or of ours, and is in order otherwise.
     #[error("{0}")]
     NoSuchTable(Invalid),
+}
+
+impl Rejected {
+    /// A list of tables that cannot be had.
+    pub fn about(pointer: &str, error: FilterError) -> Self {
+        let is_missing = matches!(error, FilterError::NoSuchTable(_));
+        let invalid = Invalid::at(pointer, error);
+        if is_missing { Self::NoSuchTable(invalid) } else { Self::Invalid(invalid) }
+    }
 }
 
 impl Subscription {

@@ -16,6 +16,7 @@ use super::api;
 use super::problem::Refusal;
 use crate::config::{BODY_TIMEOUT, MAX_BODY_BYTES};
 use crate::contract::{self, Invalid, Request};
+use crate::message::pointer;
 
 /// Requests of one of these methods for a path without parameters.
 pub(super) fn at(template: &'static str, methods: &'static [Method]) -> impl Filter<Extract = (), Error = Rejection> + Clone {
@@ -69,7 +70,7 @@ fn pairs(query: &str) -> Result<Vec<(String, String)>, Invalid> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let [name, value] = [name, value].map(|text| decoded(&text.replace('+', " ")));
         let name = name.ok_or_else(|| Invalid::at("", "the name of a parameter is not UTF-8"))?;
-        let value = value.ok_or_else(|| Invalid::at(&contract::pointer(&name), "not UTF-8"))?;
+        let value = value.ok_or_else(|| Invalid::at(&pointer(&name), "not UTF-8"))?;
         Ok((name, value))
     };
     query.split('&').filter(|pair| !pair.is_empty()).map(pair).collect()

@@ -100,7 +100,7 @@ pub enum ProblemCode {
     BodyTooSlow,
     /// Too many other calls that make streams are waiting. Try again.
     CreationInProgress,
-    /// Somebody else has the slot: a process of the server that cannot be ended, named in `blocker`, or a newer connection.
+    /// Somebody else has the slot: a process of the server that cannot be ended, named in `blocker`, one who is not to be replaced, or a newer connection; or it is being made or removed.
     SlotInUse,
     /// A stream or a slot of that name exists.
     NameTaken,
@@ -139,6 +139,11 @@ impl ProblemCode {
     pub fn name(self) -> String {
         serde_json::to_value(self).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
     }
+}
+
+/// The JSON pointer to a member of the root.
+pub fn pointer(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 /// One fault of a request.

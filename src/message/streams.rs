@@ -123,7 +123,7 @@ pub struct StreamInfo {
 pub struct SnapshotInfo {
     /// Whether it can be read.
     pub state: SnapshotState,
-    /// When it ends if nobody reads it before; null if it is not there, or being read.
+    /// When it ends if nobody reads it before, or is too old by then; null if it is not there, or being read and may get as old as it likes.
     #[schemars(extend("format" = "date-time"))]
     pub expires_at: Option<String>,
     /// How many transactions old the oldest row is that vacuum must keep for it; null if it is not there.

@@ -14,10 +14,13 @@ use crate::query::{Table, TableColumn};
 pub type Facts = BTreeSet<(u32, String)>;
 
 /// System schemas and our own hold no tables that a client may see.
-const FIND: &str = "
+const FIND: &str = concat!(
+    "
 SELECT c.oid, c.relkind IN ('r', 'p', 'm'), c.relkind <> 'p' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
-  AND left(n.nspname, 3) <> 'pg_' AND n.nspname NOT IN ('information_schema', 'pgdeltastream')";
+  AND ",
+    is_for_clients!()
+);
 
 /// Each column with its type, that without a domain as SQL, whether it is never null, and the schema of operators that are not Postgres' own.
 const COLUMNS: &str = "

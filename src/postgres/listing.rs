@@ -10,12 +10,12 @@ use super::service::{QueryError, short};
 use crate::name::TableName;
 
 /// All in one statement, however many tables there are. What a partitioned table has is in its partitions. Heirs may repeat a key.
-const TABLES: &str = "
+const TABLES: &str = concat!(
+    "
 SELECT c.oid, c.relkind::text, c.relpersistence::text, has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') AND NOT row_security_active(c.oid),
-    ARRAY[n.nspname::text, c.relname::text] || CASE WHEN c.relispartition THEN ARRAY(
-        SELECT unnest(ARRAY[m.nspname::text, p.relname::text]) FROM pg_partition_ancestors(c.oid) WITH ORDINALITY AS above (oid, ordinal)
-        JOIN pg_class p ON p.oid = above.oid JOIN pg_namespace m ON m.oid = p.relnamespace
-        WHERE above.ordinal > 1 ORDER BY above.ordinal) ELSE '{}' END,
+    ARRAY[n.nspname::text, c.relname::text] || ",
+    names_above!(),
+    ",
     ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
     ARRAY(SELECT format_type(a.atttypid, a.atttypmod) FROM pg_attribute a
           WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
@@ -27,9 +27,11 @@ SELECT c.oid, c.relkind::text, c.relpersistence::text, has_table_privilege(c.oid
          WHEN c.relkind IN ('r', 'm') THEN (SELECT SIZE FROM pg_class l WHERE l.oid = c.oid)::bigint END,
     CASE WHEN c.relkind = 'p' OR NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid) THEN ARRAY(KEY) ELSE '{}' END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' AND left(n.nspname, 3) <> 'pg_'
-  AND n.nspname NOT IN ('information_schema', 'pgdeltastream')
-ORDER BY n.nspname, c.relname";
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' AND ",
+    is_for_clients!(),
+    "
+ORDER BY n.nspname, c.relname"
+);
 
 /// As Postgres last knew it. To look takes a lock, which may take its time, so that is done only where it never did.
 const SIZE: &str =

@@ -13,18 +13,19 @@ use crate::format::{Relation, Structure};
 use crate::name::{SlotName, TableName};
 
 /// What changes of a table do not say themselves. Schemas and tables that clients may not see are not streamed either.
-const RELATIONS: &str = "
+const RELATIONS: &str = concat!(
+    "
 SELECT asked.ordinal, c.oid, c.relreplident::text,
     ARRAY(SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
           WHERE i.indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END
           ORDER BY a.attnum),
-    CASE WHEN c.relispartition THEN ARRAY(
-        SELECT unnest(ARRAY[m.nspname::text, p.relname::text]) FROM pg_partition_ancestors(c.oid) WITH ORDINALITY AS above (oid, ordinal)
-        JOIN pg_class p ON p.oid = above.oid JOIN pg_namespace m ON m.oid = p.relnamespace
-        WHERE above.ordinal > 1 ORDER BY above.ordinal) ELSE '{}' END
+    ",
+    names_above!(),
+    "
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked (schema, name, ordinal)
 JOIN pg_namespace n ON n.nspname = asked.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = asked.name
-WHERE c.relkind IN ('r', 'p', 'm')";
+WHERE c.relkind IN ('r', 'p', 'm')"
+);
 
 /// A value of variable length may be kept outside of its row. What was written before the slot's oldest transaction is older than all that
 /// the slot still has to send.

@@ -52,9 +52,6 @@ pub enum QueryError {
     /// All connections were taken, or none could be made, for too long.
     #[error("no connection to Postgres was free in time")]
     NoConnection,
-    /// A value is not text.
-    #[error("Postgres sent a value that is not text: {0}")]
-    NotText(#[source] sqlx::error::BoxDynError),
     /// The server took too long.
     #[error("no answer from Postgres within {} s", .0.as_secs())]
     Timeout(Duration),

@@ -6,18 +6,20 @@ use crate::filter::Filter;
 use crate::name::TableName;
 
 /// A table with its partitioned tables above it, the nearest first, and whether updates and deletes of its rows are told.
-const TABLES: &str = "
-SELECT ARRAY[n.nspname::text, c.relname::text] || CASE WHEN c.relispartition THEN ARRAY(
-        SELECT unnest(ARRAY[m.nspname::text, p.relname::text]) FROM pg_partition_ancestors(c.oid) WITH ORDINALITY AS above (oid, ordinal)
-        JOIN pg_class p ON p.oid = above.oid JOIN pg_namespace m ON m.oid = p.relnamespace
-        WHERE above.ordinal > 1 ORDER BY above.ordinal) ELSE '{}' END,
+const TABLES: &str = concat!(
+    "
+SELECT ARRAY[n.nspname::text, c.relname::text] || ",
+    names_above!(),
+    ",
     c.relkind <> 'r' OR CASE c.relreplident WHEN 'f' THEN true WHEN 'n' THEN false
         ELSE EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN i.indisprimary ELSE i.indisreplident END)
         END
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence = 'p' AND left(n.nspname, 3) <> 'pg_'
-  AND n.nspname NOT IN ('information_schema', 'pgdeltastream')
-ORDER BY n.nspname, c.relname";
+WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence = 'p' AND ",
+    is_for_clients!(),
+    "
+ORDER BY n.nspname, c.relname"
+);
 
 /// A table that streams can be about.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,8 @@ use crate::name::TableName;
 
 /// System schemas and our own hold no tables that a client may see. The columns that tell rows apart, and those of the primary key; the
 /// partitioned table at the top.
-const TABLE: &str = "
+const TABLE: &str = concat!(
+    "
 SELECT c.oid, c.relkind::text, c.relpersistence::text, c.relreplident::text, obj_description(c.oid, 'pg_class'),
     ARRAY(SELECT a.attname::text FROM pg_index i CROSS JOIN LATERAL unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) WITH ORDINALITY AS k (attnum, ordinal)
           JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum WHERE i.indrelid = c.oid AND i.indisprimary ORDER BY k.ordinal),
@@ -22,7 +23,9 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (SELECT rn.nspname, r.relname FROM pg_class r JOIN pg_namespace rn ON rn.oid = r.relnamespace
                    WHERE c.relispartition AND r.oid = pg_partition_root(c.oid)) AS root ON true
 WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
-  AND left(n.nspname, 3) <> 'pg_' AND n.nspname NOT IN ('information_schema', 'pgdeltastream')";
+  AND ",
+    is_for_clients!()
+);
 
 /// A value of variable length may be kept outside of its row.
 const COLUMNS: &str = "

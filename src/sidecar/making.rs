@@ -20,11 +20,9 @@ const MAX_NAME_ATTEMPTS: usize = 5;
 
 impl Sidecar {
     /// Makes a new stream, then ends and drops the one that was made before.
-    ///
-    /// Runs to its end even if whoever asked goes away, so that nothing is left half-made.
     pub async fn init(self: &Arc<Self>) -> Result<SlotName, Error> {
         let sidecar = Arc::clone(self);
-        let made = self.tasks.spawn(async move {
+        self.to_its_end(async move {
             let turn = async {
                 let turn = timeout(INIT_QUEUE_TIMEOUT, sidecar.init_turn.lock()).await.map_err(|_| Error::Busy)?;
                 let mut lock = Lock::connect(&sidecar.config).await?;
@@ -39,8 +37,8 @@ impl Sidecar {
             lock.release().await;
             drop(turn);
             made
-        });
-        made.await.unwrap_or(Err(Error::BrokenOff))
+        })
+        .await
     }
 
     async fn replace_init(&self, lock: &mut Lock) -> Result<SlotName, Error> {
@@ -72,12 +70,10 @@ impl Sidecar {
     }
 
     /// Makes one more stream.
-    ///
-    /// Runs to its end even if whoever asked goes away, so that nothing is left half-made.
     pub async fn create_stream(self: &Arc<Self>, creation: Creation) -> Result<StreamInfo, Error> {
         self.needs_registry()?;
         let sidecar = Arc::clone(self);
-        let made = self.tasks.spawn(async move {
+        self.to_its_end(async move {
             let turn = async {
                 let turn = timeout(INIT_QUEUE_TIMEOUT, sidecar.creations.acquire()).await.map_err(|_| Error::Busy)?;
                 Ok::<_, Error>((turn, Lock::connect(&sidecar.config).await?))
@@ -90,8 +86,8 @@ impl Sidecar {
             };
             lock.release().await;
             sidecar.show_stream(&made?).await
-        });
-        made.await.unwrap_or(Err(Error::BrokenOff))
+        })
+        .await
     }
 
     async fn make_unnamed(&self, lock: &mut Lock, kind: StreamKind, filter: Filter, has_snapshot: bool) -> Result<SlotName, Error> {
@@ -117,6 +113,10 @@ impl Sidecar {
             Some(_) => return Err(Error::NameTaken(slot)),
             None => {}
         }
+        // Not so much as written down: what is left of whoever dies here would say that the slot is ours.
+        if self.database.slot(&slot).await?.is_some() {
+            return Err(Error::NameTaken(slot));
+        }
         let maker = Maker { config: &self.config, database: &self.database, registry: &self.registry, stop: &self.stop };
         let anchor = maker.make(&stream).await.map_err(|error| match error {
             CreateError::Exists => Error::NameTaken(slot.clone()),
@@ -134,14 +134,14 @@ impl Sidecar {
     pub async fn delete_stream(self: &Arc<Self>, slot: SlotName) -> Result<(), Error> {
         self.needs_registry()?;
         let sidecar = Arc::clone(self);
-        let deleted = self.tasks.spawn(async move {
+        self.to_its_end(async move {
             sidecar.registry.record(&slot).await?.ok_or_else(|| sidecar.no_stream(&slot))?;
             let mut lock = Lock::connect(&sidecar.config).await?;
             let ended = sidecar.end(&mut lock, &slot).await;
             lock.release().await;
             ended
-        });
-        deleted.await.unwrap_or(Err(Error::BrokenOff))
+        })
+        .await
     }
 
     /// Removes what instances left behind that died while they made or dropped a slot.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{Error, Sidecar};
 use crate::config::MAX_LISTED_TABLES;
-use crate::filter::{Actions, Filter};
+use crate::filter::{Actions, Filter, TablePattern};
 use crate::message::{SnapshotInfo, SnapshotState, StreamInfo, StreamState, WalStatus};
 use crate::name::SlotName;
 use crate::postgres::reader::Exported;
@@ -77,14 +77,13 @@ impl Sidecar {
             None if state == StreamState::Creating => WalStatus::Unknown,
             None => WalStatus::Missing,
         };
-        let (tables_of, excluded) = (stream.filter.tables.concat(), &stream.filter.exclude_tables);
-        let names = |patterns: &[crate::filter::TablePattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let names = |patterns: &[TablePattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
         StreamInfo {
             slot_name: stream.slot.to_string(),
             kind: stream.kind,
             state,
-            tables: names(&tables_of),
-            exclude_tables: names(excluded),
+            tables: names(&stream.filter.tables.concat()),
+            exclude_tables: names(&stream.filter.exclude_tables),
             unmatched: unmatched(&stream.filter, tables),
             tables_without_identity: if actions.need_identity() { without_identity(&stream.filter, tables) } else { vec![] },
             actions: actions.iter().map(Into::into).collect(),
@@ -131,7 +130,7 @@ fn state_of(end: End) -> SnapshotState {
 
 /// Patterns that name no table now.
 fn unmatched(filter: &Filter, tables: &[StreamedTable]) -> Vec<String> {
-    let names_one = |pattern: &&crate::filter::TablePattern| {
+    let names_one = |pattern: &&TablePattern| {
         !tables.iter().any(|table| table.names.first().is_some_and(|name| pattern.matches(&name.schema, &name.table)))
     };
     filter.patterns().filter(names_one).map(ToString::to_string).collect()

@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::writing::{Framing, Writer};
-use super::{End, Reading, SnapshotError, about_table};
+use super::{Reading, SnapshotError, about_table, open};
 use crate::config::{SAMPLE_BLOCKS, SAMPLING_TIMEOUT, SPLIT_BYTES, SPLIT_RANGES};
 use crate::filter::{Filter, TablePattern};
 use crate::message::{KeyValues, SnapshotColumn, SnapshotTable, TableKind};
@@ -54,14 +54,6 @@ pub async fn list(
     }
     reader.finish().await?;
     Ok(tables)
-}
-
-async fn open(database: &Database, snapshot: &Reading) -> Result<Reader, SnapshotError> {
-    let opened = Reader::open(database, snapshot.exported()).await?;
-    opened.ok_or_else(|| {
-        snapshot.lost();
-        SnapshotError::Gone(snapshot.slot().clone(), End::Lost)
-    })
 }
 
 fn describe(table: &ListedTable, name: &TableName, above: Option<&TableName>) -> SnapshotTable {

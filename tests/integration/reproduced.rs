@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor};
 
-use crate::harness::{Client, Postgres, Service, start};
+use crate::harness::{Client, Postgres, Service, eventually, start};
 
 const ROUNDS: u32 = 20;
 const WRITERS: u64 = 4;
@@ -212,9 +211,7 @@ async fn the_tables_are_reproduced_again_and_again() {
             service.delete(&format!("/v1/snapshot?slotName={slot}")).await;
             // They go on for a while, with changes that only the stream has.
             let enough = written.load(Ordering::Relaxed) + 200;
-            while written.load(Ordering::Relaxed) < enough {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+            eventually("more to be written", async || (written.load(Ordering::Relaxed) >= enough).then_some(())).await;
             stopped.store(true, Ordering::Relaxed);
             (slot, copy, client)
         };

@@ -86,3 +86,19 @@ async fn an_adopted_slot_is_dropped_only_when_asked_to() {
     assert!(!postgres.slots().await.contains(&String::from("theirs")));
     service.stop().await;
 }
+
+/// What is written down before a slot is made may be all that is left of whoever wrote it, and would then say that the slot is ours to drop.
+#[tokio::test]
+async fn the_name_of_somebody_elses_slot_is_not_even_written_down() {
+    let (postgres, service) = start().await;
+    postgres.execute("SELECT pg_create_logical_replication_slot('theirs', 'wal2json')").await;
+    postgres
+        .execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'written down'; END $$;
+             CREATE TRIGGER refuse BEFORE INSERT ON pgdeltastream.stream FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await;
+    assert_eq!(service.post("/v1/streams", r#"{"name":"theirs"}"#).await.refusal(), (409, String::from("name_taken")));
+    assert_eq!(postgres.slots().await, ["theirs"]);
+    service.stop().await;
+}
