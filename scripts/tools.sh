@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the build and the demo need besides Rust, if it is missing: a linker, and a Postgres server with wal2json. No server has to run;
-# the tests and the demo start their own. With `tests` also what only tests need: Python with venv, and Node 20 or newer with npm.
+# the tests and the demo start their own. With `tests` also what only tests need: Python with venv, Node 20 or newer with npm, and Chromium.
 # On systems without apt-get it only says what to install.
 set -eu
 
@@ -9,10 +9,15 @@ missing=
 # ring has parts in C, and Rust links with the C compiler.
 command -v cc >/dev/null || missing=" gcc libc6-dev"
 
+has_browser() {
+    command -v chromium || command -v chromium-browser || command -v google-chrome || command -v google-chrome-stable
+}
+
 if [ "${1:-}" = tests ]; then
     # Debian splits them: without ensurepip a venv has no pip.
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
     command -v npm >/dev/null || missing="$missing nodejs npm"
+    has_browser >/dev/null || missing="$missing chromium"
 fi
 
 # The newest server on this machine; the plugin must be for that one.

@@ -15,8 +15,8 @@ use serde_json::Value;
 
 use crate::filter::TablePattern;
 use crate::message::{
-    Acknowledgement, CreateStreamRequest, Fault, SnapshotDataRequest, SnapshotQuery, SnapshotTablesQuery, StreamQuery, TableSchemaQuery,
-    pointer,
+    AcknowledgeRequest, Acknowledgement, CreateStreamRequest, Fault, SnapshotDataRequest, SnapshotQuery, SnapshotTablesQuery, StreamQuery,
+    TableSchemaQuery, pointer,
 };
 use crate::name::{ColumnName, SlotName, TableName};
 use published::Message;
@@ -57,7 +57,16 @@ macro_rules! requests {
     };
 }
 
-requests!(Acknowledgement, CreateStreamRequest, SnapshotDataRequest, SnapshotQuery, SnapshotTablesQuery, StreamQuery, TableSchemaQuery);
+requests!(
+    AcknowledgeRequest,
+    Acknowledgement,
+    CreateStreamRequest,
+    SnapshotDataRequest,
+    SnapshotQuery,
+    SnapshotTablesQuery,
+    StreamQuery,
+    TableSchemaQuery
+);
 
 /// A parameter of a call that takes none of that name.
 pub fn unknown(parameter: &str) -> Fault {

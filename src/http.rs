@@ -7,7 +7,9 @@ mod document;
 mod origin;
 mod problem;
 mod request;
+mod session;
 mod socket;
+mod sse;
 
 use std::sync::Arc;
 
@@ -24,8 +26,8 @@ use crate::contract::subscription::{Rejected, Subscription};
 use crate::contract::{self, Invalid, published};
 use crate::filter::TablePattern;
 use crate::message::{
-    CreateStreamRequest, Health, InitResponse, SnapshotDataRequest, SnapshotQuery, SnapshotTables, SnapshotTablesQuery, Status, StreamList,
-    TableSchemaQuery,
+    AcknowledgeRequest, CreateStreamRequest, Health, InitResponse, SnapshotDataRequest, SnapshotQuery, SnapshotTables, SnapshotTablesQuery,
+    Status, StreamList, TableSchemaQuery,
 };
 use crate::name::{SlotName, TableName};
 use crate::row::Numbers;
@@ -55,7 +57,8 @@ pub fn routes(sidecar: Arc<Sidecar>, origins: Origins) -> impl Filter<Extract = 
     let snapshot_tables = at(api::SNAPSHOT_TABLES, GET).and(query()).and(sidecar.clone()).then(snapshot_tables);
     let snapshot_data =
         at(api::SNAPSHOT_DATA, &[Method::POST]).and(sidecar.clone()).and(headers).and(warp::body::stream()).then(snapshot_data);
-    let stream = at(api::STREAM, &[Method::GET]).and(sidecar.clone()).and(parameters_of_query()).and(websocket).then(stream);
+    let stream = at(api::STREAM, &[Method::GET]).and(sidecar.clone()).and(parameters_of_query()).and(headers).and(websocket).then(stream);
+    let acknowledge = at(api::ACKNOWLEDGE, &[Method::POST]).and(sidecar.clone()).and(headers).and(warp::body::stream()).then(acknowledge);
     let schemas = fixed(api::SCHEMAS, published::list);
     let schema = with_parameter(api::SCHEMA, GET).and(nothing_asked()).and(headers).map(schema);
     let table_schema = with_parameter(api::TABLE_SCHEMA, GET).and(sidecar).and(query()).and(headers).then(table_schema);
@@ -72,7 +75,8 @@ pub fn routes(sidecar: Arc<Sidecar>, origins: Origins) -> impl Filter<Extract = 
     let from_elsewhere = refuse_other_sites(origins.clone());
     let resources = streams.or(create_stream).unify().or(one_stream).unify().or(delete_stream).unify();
     let snapshots = snapshot.or(snapshot_tables).unify().or(snapshot_data).unify();
-    let calls = healthz.or(init).unify().or(resources).unify().or(snapshots).unify().or(stream).unify();
+    let streaming = stream.or(acknowledge).unify();
+    let calls = healthz.or(init).unify().or(resources).unify().or(snapshots).unify().or(streaming).unify();
     let documents = schemas.or(schema).unify().or(table_schema).unify().or(openapi).unify().or(asyncapi).unify().or(docs).unify();
     let everything = from_elsewhere.or(root).unify().or(calls).unify().or(documents).unify().or(anything_else).unify();
     headers.and(everything).map(move |headers: HeaderMap, mut response: Response| {
@@ -208,19 +212,39 @@ fn rows(rows: Rows, content_type: &'static str) -> Response {
     response
 }
 
-async fn stream(sidecar: Arc<Sidecar>, query: Result<Vec<(String, String)>, Refusal>, websocket: Option<Ws>) -> Response {
-    answer(open_stream(sidecar, query, websocket).await)
+async fn stream(
+    sidecar: Arc<Sidecar>,
+    query: Result<Vec<(String, String)>, Refusal>,
+    headers: HeaderMap,
+    websocket: Option<Ws>,
+) -> Response {
+    answer(open_stream(sidecar, query, &headers, websocket).await)
 }
 
 async fn open_stream(
     sidecar: Arc<Sidecar>,
     query: Result<Vec<(String, String)>, Refusal>,
+    headers: &HeaderMap,
     websocket: Option<Ws>,
 ) -> Result<Response, Refusal> {
     let subscription = Subscription::read(query?)?;
-    let websocket = websocket.ok_or(Refusal::NoWebsocket)?;
-    let session = sidecar.open_stream(subscription).await?;
-    Ok(socket::upgrade(websocket, session, sidecar))
+    if let Some(websocket) = websocket {
+        let session = sidecar.open_stream(subscription).await?;
+        return Ok(socket::upgrade(websocket, session, sidecar));
+    }
+    if !request::names(headers, api::EVENT_STREAM) {
+        return Err(Refusal::NotStreamed);
+    }
+    sse::open(subscription, headers, sidecar).await
+}
+
+async fn acknowledge(sidecar: Arc<Sidecar>, headers: HeaderMap, body: impl Stream<Item = Result<impl Buf, warp::Error>>) -> Response {
+    let acknowledge = async {
+        let request: AcknowledgeRequest = request::body(&headers, body).await?;
+        sidecar.acknowledge(parse("/slotName", &request.slot_name)?, parse("/lsn", &request.lsn)?).await?;
+        Ok::<_, Refusal>(StatusCode::NO_CONTENT.into_response())
+    };
+    answer(acknowledge.await)
 }
 
 fn schema(name: String, asked: Result<(), Refusal>, headers: HeaderMap) -> Response {

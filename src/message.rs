@@ -34,9 +34,9 @@ mod streams;
 mod tables;
 mod wal2json;
 
-pub use acknowledgement::Acknowledgement;
+pub use acknowledgement::{AcknowledgeRequest, Acknowledgement};
 pub use events::{Event, EventTable, EventsMessage, Notice, NoticeCode, NoticeMessage};
-pub use problem::{Blocker, Fault, Problem, ProblemCode, StreamError, StreamErrorCode, pointer};
+pub use problem::{Blocker, Fault, Problem, ProblemCode, StreamClose, StreamError, StreamErrorCode, pointer};
 pub use schema::{SchemaEntry, SchemaList, TableSchemaQuery};
 pub use service::{Health, InitResponse, Status};
 pub use snapshot::{KeyValues, OrderBy, SnapshotDataRequest};

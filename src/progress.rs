@@ -80,6 +80,11 @@ impl Progress {
         self.claimed.is_some_and(|claim| commit_end <= claim)
     }
 
+    /// Whether there is a position that the client says to have and that the wire has yet to reach.
+    pub fn has_claim(&self) -> bool {
+        self.claimed.is_some()
+    }
+
     /// A transaction with something for the client came over the wire.
     pub fn transaction(&mut self, commit_end: Lsn) -> Result<Verdict, Backwards> {
         self.check_order(commit_end)?;

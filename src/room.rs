@@ -10,18 +10,37 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Notify, mpsc};
 
 use crate::config::{MAX_QUEUED_BYTES, MAX_QUEUED_MESSAGES};
+use crate::lsn::Lsn;
 
-/// The end that text goes into.
+/// What goes to a client in one piece, however that is done.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Message {
+    /// JSON, on one line.
+    pub text: String,
+    /// The position that it can be acknowledged by, where it has one.
+    pub position: Option<Lsn>,
+    /// Whether it is beside the stream, and no part of it.
+    pub is_notice: bool,
+}
+
+impl From<String> for Message {
+    /// A part of the stream that cannot be acknowledged by itself.
+    fn from(text: String) -> Self {
+        Self { text, position: None, is_notice: false }
+    }
+}
+
+/// The end that messages go into.
 #[derive(Debug)]
 pub struct Sender {
-    queue: mpsc::Sender<String>,
+    queue: mpsc::Sender<Message>,
     level: Arc<Level>,
 }
 
-/// The end that text comes out of.
+/// The end that messages come out of.
 #[derive(Debug)]
 pub struct Receiver {
-    queue: mpsc::Receiver<String>,
+    queue: mpsc::Receiver<Message>,
     level: Arc<Level>,
     /// The lengths of the last two messages that were taken out: the one before the last may still be on its way, those before that are not.
     taken: [usize; 2],
@@ -37,7 +56,7 @@ struct Level {
 /// A place in the queue.
 #[derive(Debug)]
 pub struct Permit<'a> {
-    place: mpsc::Permit<'a, String>,
+    place: mpsc::Permit<'a, Message>,
     level: &'a Level,
 }
 
@@ -72,24 +91,25 @@ impl Sender {
 }
 
 impl Permit<'_> {
-    /// Puts text in its place.
-    pub fn send(self, text: String) {
-        self.level.bytes.fetch_add(text.len(), Ordering::AcqRel);
-        self.place.send(text);
+    /// Puts a message in its place.
+    pub fn send(self, message: impl Into<Message>) {
+        let message = message.into();
+        self.level.bytes.fetch_add(message.text.len(), Ordering::AcqRel);
+        self.place.send(message);
     }
 }
 
 impl Receiver {
-    /// The next text; none when the sender is gone and all is out.
-    pub async fn recv(&mut self) -> Option<String> {
-        let text = self.queue.recv().await?;
-        Some(self.taken(text))
+    /// The next message; none when the sender is gone and all is out. The future may be dropped at any time.
+    pub async fn recv(&mut self) -> Option<Message> {
+        let message = self.queue.recv().await?;
+        Some(self.taken(message))
     }
 
-    /// The next text, if there is one now.
-    pub fn try_recv(&mut self) -> Option<String> {
-        let text = self.queue.try_recv().ok()?;
-        Some(self.taken(text))
+    /// The next message, if there is one now.
+    pub fn try_recv(&mut self) -> Option<Message> {
+        let message = self.queue.try_recv().ok()?;
+        Some(self.taken(message))
     }
 
     /// All that was taken out is written.
@@ -98,11 +118,11 @@ impl Receiver {
         self.release(taken.into_iter().sum());
     }
 
-    fn taken(&mut self, text: String) -> String {
+    fn taken(&mut self, message: Message) -> Message {
         let [before, last] = self.taken;
-        self.taken = [last, text.len()];
+        self.taken = [last, message.text.len()];
         self.release(before);
-        text
+        message
     }
 
     fn release(&self, bytes: usize) {
@@ -134,7 +154,7 @@ mod tests {
         assert!(sender.is_full(), "taken, but not written");
         let writing = async { receiver.written() };
         let (sent, ()) = tokio::join!(waiting, writing);
-        assert_eq!((sent, first.unwrap().len()), (Ok(()), MAX_QUEUED_BYTES - 1));
+        assert_eq!((sent, first.unwrap().text.len()), (Ok(()), MAX_QUEUED_BYTES - 1));
     }
 
     #[tokio::test]

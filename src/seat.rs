@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -23,6 +23,26 @@ pub enum Reason {
     Stopping,
 }
 
+/// What a session hears beside its connection.
+#[derive(Debug)]
+pub enum Call {
+    /// It is to end.
+    Leave(Reason),
+    /// The client acknowledges by another way than the connection.
+    Acknowledge(Word),
+}
+
+/// The client's word that everything up to a position is durable on its side.
+#[derive(Debug)]
+pub struct Word {
+    /// The position.
+    pub position: Lsn,
+    /// How far the server was by then.
+    pub flushed: Lsn,
+    /// To be told that it counts. To drop it says that it does not.
+    pub accepted: oneshot::Sender<()>,
+}
+
 /// The seats of all streams.
 #[derive(Debug, Default)]
 pub struct Seats {
@@ -35,10 +55,14 @@ struct Taken {
     is_closed: bool,
 }
 
+/// Words that may wait for a session; the next one waits for its place.
+const MAX_WORDS: usize = 16;
+
 /// What the next one needs to make the present one leave.
 #[derive(Debug)]
 struct Handle {
     stop: watch::Sender<Option<Reason>>,
+    words: mpsc::Sender<Word>,
     left: CancellationToken,
     sent: Arc<AtomicU64>,
     /// When the seat was last taken from somebody who had it, the latest last.
@@ -49,6 +73,7 @@ struct Handle {
 #[derive(Debug)]
 pub struct Occupant {
     stop: watch::Receiver<Option<Reason>>,
+    words: mpsc::Receiver<Word>,
     sent: Arc<AtomicU64>,
     _left: DropGuard,
 }
@@ -79,6 +104,7 @@ impl Seats {
     /// Takes the seat of a stream, and waits until whoever had it has left or the time is over.
     pub async fn take(&self, slot: &SlotName, takeover: bool, deadline: Instant) -> Result<Occupant, NotSeated> {
         let (stop, stopped) = watch::channel(None);
+        let (words, said) = mpsc::channel(MAX_WORDS);
         let (left, sent) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
         let former = {
             let mut taken = self.taken();
@@ -92,9 +118,9 @@ impl Seats {
                 Some(_) if !takeover => return Err(NotSeated::Taken),
                 Some(former) => former.taken_over()?,
             };
-            taken.seats.insert(slot.clone(), Handle { stop, left: left.clone(), sent: sent.clone(), takeovers })
+            taken.seats.insert(slot.clone(), Handle { stop, words, left: left.clone(), sent: sent.clone(), takeovers })
         };
-        let occupant = Occupant { stop: stopped, sent, _left: left.drop_guard() };
+        let occupant = Occupant { stop: stopped, words: said, sent, _left: left.drop_guard() };
         if let Some(former) = former {
             former.leave(Reason::Replaced, deadline).await;
         }
@@ -103,9 +129,18 @@ impl Seats {
 
     /// How far the one who has the seat was sent changes; none if nobody has it.
     pub fn sent(&self, slot: &SlotName) -> Option<Lsn> {
-        let taken = self.taken();
-        let handle = taken.seats.get(slot).filter(|handle| !handle.left.is_cancelled())?;
-        Some(Lsn::from(handle.sent.load(Ordering::Relaxed)))
+        self.taken().seated(slot).map(|handle| Lsn::from(handle.sent.load(Ordering::Relaxed)))
+    }
+
+    /// Hands the client's word to whoever has the seat, and says whether it counts; none if nobody has it.
+    pub async fn acknowledge(&self, slot: &SlotName, position: Lsn, flushed: Lsn, deadline: Instant) -> Option<bool> {
+        let words = self.taken().seated(slot)?.words.clone();
+        let (accepted, answer) = oneshot::channel();
+        let asking = async {
+            words.send(Word { position, flushed, accepted }).await.ok()?;
+            answer.await.ok()
+        };
+        Some(timeout_at(deadline, asking).await.is_ok_and(|accepted| accepted.is_some()))
     }
 
     /// Makes whoever streams this slot leave, and waits until it has or the time is over.
@@ -127,6 +162,12 @@ impl Seats {
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    fn seated(&self, slot: &SlotName) -> Option<&Handle> {
+        self.seats.get(slot).filter(|handle| !handle.left.is_cancelled())
     }
 }
 
@@ -157,12 +198,25 @@ impl Occupant {
 
     /// Waits until the session is to end. The future may be dropped at any time.
     pub async fn stopped(&mut self) -> Reason {
-        let reason = self.stop.wait_for(Option::is_some).await.ok().and_then(|reason| *reason);
-        match reason {
-            Some(reason) => reason,
-            // Nobody is left who could tell.
-            None => std::future::pending().await,
+        stopped(&mut self.stop).await
+    }
+
+    /// Waits for what there is to hear. The future may be dropped at any time.
+    pub async fn called(&mut self) -> Call {
+        tokio::select! {
+            biased;
+            reason = stopped(&mut self.stop) => Call::Leave(reason),
+            Some(word) = self.words.recv() => Call::Acknowledge(word),
         }
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<Option<Reason>>) -> Reason {
+    let reason = stop.wait_for(Option::is_some).await.ok().and_then(|reason| *reason);
+    match reason {
+        Some(reason) => reason,
+        // Nobody is left who could tell.
+        None => std::future::pending().await,
     }
 }
 
@@ -216,6 +270,23 @@ mod tests {
         assert!(third.stopped().now_or_never().is_none(), "who has it keeps it");
         tokio::time::advance(TAKEOVER_PERIOD).await;
         assert!(seats.take(&slot(), true, long_ago).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_word_goes_to_whoever_has_the_seat() {
+        let seats = Seats::default();
+        let (position, deadline, slot) = (Lsn::from(7), soon(), slot());
+        assert_eq!(seats.acknowledge(&slot, position, position, deadline).await, None);
+        let mut occupant = seats.take(&slot, true, deadline).await.unwrap();
+        let hearing = async {
+            let Call::Acknowledge(word) = occupant.called().await else { panic!("it is to stay") };
+            assert_eq!(word.position, position);
+            word.accepted.send(())
+        };
+        assert_eq!(tokio::join!(seats.acknowledge(&slot, position, position, deadline), hearing), (Some(true), Ok(())));
+        let asking = seats.acknowledge(&slot, position, position, deadline);
+        let leaving = async { drop(occupant) };
+        assert_eq!(tokio::join!(asking, leaving).0, Some(false), "nobody hears it any more");
     }
 
     #[tokio::test]

@@ -1,12 +1,14 @@
 //! Checks Postgres, serves, and drains with a deadline.
 
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::future::{Either, select};
 use tokio::net::TcpListener;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, SHUTDOWN_TIMEOUT};
+use crate::config::{CLOSE_TIMEOUT, Config, SHUTDOWN_TIMEOUT};
 use crate::http;
 use crate::name::quoted;
 use crate::postgres::preflight::{self, NotReady};
@@ -44,13 +46,19 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         tracing::info!("shutting down");
         sidecar.shut_down().await;
     };
-    let both = async { tokio::join!(serving, draining) };
+    let ended = async {
+        match select(pin!(serving), pin!(draining)).await {
+            Either::Left(((), draining)) => draining.await,
+            // What is left are answers that nobody takes.
+            Either::Right(((), serving)) => drop(timeout(CLOSE_TIMEOUT, serving).await),
+        }
+    };
     let deadline = async {
         shutdown.cancelled().await;
         sleep(SHUTDOWN_TIMEOUT).await;
     };
     tokio::select! {
-        _ = both => Ok(()),
+        () = ended => Ok(()),
         () = deadline => Err(Error::Drain),
     }
 }

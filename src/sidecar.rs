@@ -1,5 +1,6 @@
 //! What all requests share: the streams there are, the snapshots, the seats, and the tasks that a shutdown waits for.
 
+mod acknowledging;
 mod error;
 mod making;
 mod showing;
@@ -160,29 +161,38 @@ impl Sidecar {
     /// Opens a stream: all that can be refused is refused here. Whoever has the stream leaves first.
     pub async fn open_stream(self: &Arc<Self>, subscription: Subscription) -> Result<Session, Error> {
         let sidecar = Arc::clone(self);
-        self.to_its_end(async move {
-            let slot = subscription.slot.clone();
-            sidecar.usable_slot(&slot).await?;
-            let subscription = sidecar.narrowed(subscription).await?;
-            let format = format(&subscription, sidecar.limits);
-            let mut options = subscription.options;
-            if subscription.filter.names_tables() {
-                // What the catalogue says of a table counts once it has seen the transaction.
-                options.switches.include_xids = Some(true);
-            }
-            let deadline = Instant::now() + SLOT_RELEASE_TIMEOUT;
-            let mut occupant = sidecar.seats.take(&slot, subscription.takeover, deadline).await?;
-            if !subscription.takeover && sidecar.usable_slot(&slot).await?.active_pid.is_some() {
-                // It is streamed through another instance, or by another program.
-                return Err(NotSeated::Taken.into());
-            }
-            let (source, ownership, acknowledged, position) = sidecar.take_slot(&slot, &options, deadline, &mut occupant).await?;
-            let (config, database, registry) = (sidecar.config.clone(), sidecar.database.clone(), sidecar.registry.clone());
-            let route = Route { config, database, registry, slot, ownership };
-            let (kept, limits) = (acknowledged.unwrap_or_default(), sidecar.limits);
-            Ok(Session::new(Parts { route, occupant, source, position, kept, format, options, limits }))
-        })
-        .await
+        self.to_its_end(async move { sidecar.open(subscription).await }).await
+    }
+
+    async fn open(&self, subscription: Subscription) -> Result<Session, Error> {
+        let slot = subscription.slot.clone();
+        self.usable_slot(&slot).await?;
+        let subscription = self.narrowed(subscription).await?;
+        let claim = match subscription.claim {
+            Some(position) => Some((position, self.reached(position).await?)),
+            None => None,
+        };
+        let format = format(&subscription, self.limits);
+        let mut options = subscription.options;
+        if subscription.filter.names_tables() {
+            // What the catalogue says of a table counts once it has seen the transaction.
+            options.switches.include_xids = Some(true);
+        }
+        let deadline = Instant::now() + SLOT_RELEASE_TIMEOUT;
+        let mut occupant = self.seats.take(&slot, subscription.takeover, deadline).await?;
+        if !subscription.takeover && self.usable_slot(&slot).await?.active_pid.is_some() {
+            // It is streamed through another instance, or by another program.
+            return Err(NotSeated::Taken.into());
+        }
+        let (source, ownership, acknowledged, position) = self.take_slot(&slot, &options, deadline, &mut occupant).await?;
+        let (config, database, registry) = (self.config.clone(), self.database.clone(), self.registry.clone());
+        let route = Route { config, database, registry, slot, ownership };
+        let (kept, limits) = (acknowledged.unwrap_or_default(), self.limits);
+        let mut session = Session::new(Parts { route, occupant, source, position, kept, format, options, limits });
+        if let Some((position, flushed)) = claim {
+            session.accept(position, flushed)?;
+        }
+        Ok(session)
     }
 
     /// What the connection wants of what its stream is about.

@@ -12,10 +12,11 @@ mod source;
 use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
 use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{FutureExt, Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 use tokio::task::unconstrained;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
@@ -30,8 +31,8 @@ use crate::postgres::service::{Database, QueryError};
 use crate::postgres::wire::WireError;
 use crate::progress::{Acknowledged, Ahead, Progress};
 use crate::registry::{Ownership, Registry};
-use crate::room::{Permit, Sender};
-use crate::seat::Occupant;
+use crate::room::{Message, Permit, Sender, room};
+use crate::seat::{Call, Occupant, Word};
 use crate::wal2json::options::PluginOptions;
 use asking::Question;
 use ending::why_away;
@@ -82,6 +83,8 @@ pub struct Session {
     doubted_at: Instant,
     warnings: HashSet<String>,
     reply_requests: usize,
+    /// Whether to end once the client's claim was passed.
+    until_settled: bool,
 }
 
 /// What comes before the next frame of Postgres.
@@ -162,12 +165,42 @@ impl Session {
             doubted_at: Instant::now(),
             warnings: HashSet::new(),
             reply_requests: 0,
+            until_settled: false,
         }
     }
 
     /// The stream.
     pub fn slot(&self) -> &SlotName {
         &self.route.slot
+    }
+
+    /// Where it begins: behind all that the client has acknowledged.
+    pub fn position(&self) -> Lsn {
+        self.progress.passed()
+    }
+
+    /// Takes the client's word for all up to a position. What of that is still to come over the wire is not sent again.
+    pub fn accept(&mut self, position: Lsn, flushed: Lsn) -> Result<(), Ahead> {
+        match self.progress.acknowledge(position) {
+            Acknowledged::Higher => self.acknowledged_at = Some(Instant::now()),
+            Acknowledged::Nothing => {}
+            Acknowledged::Unseen => self.progress.claim(position, flushed)?,
+        }
+        Ok(())
+    }
+
+    /// Runs without a client until what was accepted is settled: it has passed, and Postgres knows.
+    pub async fn settle(mut self, deadline: Instant) -> Ending {
+        self.until_settled = true;
+        let mut client = pin!(stream::once(sleep_until(deadline)).map(|()| ClientFrame::Left));
+        // Nothing is taken out: with the first message that is not covered, all is settled.
+        let (out, _queue) = room();
+        self.run(&mut client, out).await
+    }
+
+    /// Whether nothing is left of the client's word that the wire has to pass.
+    fn is_settled(&self) -> bool {
+        self.inbox.has_begun || !self.progress.has_claim()
     }
 
     /// Streams until something ends it, then lets go of the slot, so that it can be had by another.
@@ -197,20 +230,31 @@ impl Session {
         let mut feedback = interval(self.source.status_interval());
         feedback.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            if self.until_settled && self.is_settled() {
+                return Err(Ending::Settled);
+            }
+            let had_claim = self.progress.has_claim();
             // In this order: what ends the session, what Postgres must hear now and then, what the client said, and only then more work.
             tokio::select! {
                 biased;
-                reason = self.occupant.stopped() => return Err(reason.into()),
+                call = self.occupant.called() => match call {
+                    Call::Leave(reason) => return Err(reason.into()),
+                    Call::Acknowledge(word) => self.hear(word).await?,
+                },
                 _ = feedback.tick() => self.feedback(out).await?,
                 frame = client.next(), if self.inbox.reply.is_none() => self.client_frames(frame, client).await?,
                 () = quiet(self.heard_at), if self.is_between_chunks() && !out.is_full() => self.shift_up(),
                 step = next_step(out, &mut self.inbox, &self.items, &mut self.source) => match step? {
                     Step::Reply(permit, reply) => permit.send(reply.to_json()),
-                    Step::Notice(permit, notice) => permit.send(notice),
+                    Step::Notice(permit, text) => permit.send(Message { is_notice: true, ..text.into() }),
                     Step::Deliver(permit) => self.deliver(permit)?,
                     Step::Answered(permit, answer) => self.answered(answer, permit)?,
                     Step::Take(permit, next) => self.take(next, permit).await?,
                 },
+            }
+            if had_claim && !self.progress.has_claim() {
+                // Who claimed may be looking for it.
+                self.confirm_acknowledged().await?;
             }
         }
     }
@@ -237,13 +281,20 @@ impl Session {
     async fn acknowledge(&mut self, text: &[u8]) -> Result<(), StreamError> {
         let acknowledgement: Acknowledgement = contract::read(text)?;
         let position: Lsn = acknowledgement.lsn.parse().map_err(|error| Invalid::at("/lsn", error))?;
-        match self.progress.acknowledge(position) {
-            Acknowledged::Higher => self.acknowledged_at = Some(Instant::now()),
-            Acknowledged::Nothing => {}
-            Acknowledged::Unseen => {
-                let flushed = timeout(IMPATIENT_TIMEOUT, self.route.database.flushed()).await;
-                self.progress.claim(position, flushed.map_err(|_| QueryError::Timeout(IMPATIENT_TIMEOUT))??)?;
-            }
+        let mut flushed = Lsn::ZERO;
+        if position > self.progress.passed() {
+            let asking = timeout(IMPATIENT_TIMEOUT, self.route.database.flushed()).await;
+            flushed = asking.map_err(|_| QueryError::Timeout(IMPATIENT_TIMEOUT))??;
+        }
+        Ok(self.accept(position, flushed)?)
+    }
+
+    /// The client's word that did not come over its connection.
+    async fn hear(&mut self, word: Word) -> Result<(), Ending> {
+        if self.accept(word.position, word.flushed).is_ok() {
+            self.confirm_acknowledged().await?;
+            // Whoever said it may have gone.
+            let _ = word.accepted.send(());
         }
         Ok(())
     }

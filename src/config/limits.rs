@@ -101,6 +101,15 @@ pub const REGISTRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the client is pinged.
 pub const PING_INTERVAL: Duration = Duration::from_secs(20);
 
+/// How often a client of server-sent events gets a comment, if nothing else.
+pub const SSE_PING_INTERVAL: Duration = Duration::from_secs(15);
+
+/// How long a client of server-sent events is to wait before it connects again.
+pub const SSE_RETRY: Duration = Duration::from_secs(2);
+
+/// How long it may take to settle an acknowledgement without a client: Postgres has to pass all that was acknowledged.
+pub const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// How long an ending session may take to send what is ready, close, and take leave of Postgres.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 
 use crate::config::Config;
 use crate::message::{
-    Acknowledgement, CreateStreamRequest, EventsMessage, Health, InitResponse, NoticeMessage, Problem, SchemaEntry, SchemaList,
-    SnapshotDataRequest, SnapshotQuery, SnapshotTables, SnapshotTablesQuery, StreamError, StreamInfo, StreamList, StreamQuery,
-    TableSchemaQuery, Wal2jsonV1Message, Wal2jsonV2Record,
+    AcknowledgeRequest, Acknowledgement, CreateStreamRequest, EventsMessage, Health, InitResponse, NoticeMessage, Problem, SchemaEntry,
+    SchemaList, SnapshotDataRequest, SnapshotQuery, SnapshotTables, SnapshotTablesQuery, StreamClose, StreamError, StreamInfo, StreamList,
+    StreamQuery, TableSchemaQuery, Wal2jsonV1Message, Wal2jsonV2Record,
 };
 
 /// A message with a schema of its own in `schemas/`.
@@ -62,6 +62,7 @@ const COMPONENTS: &str = "/components/schemas";
 
 messages! {
     requests {
+        AcknowledgeRequest => "acknowledge-request",
         Acknowledgement => "acknowledgement",
         CreateStreamRequest => "create-stream-request",
         SnapshotDataRequest => "snapshot-data-request",
@@ -84,6 +85,7 @@ messages! {
         StreamInfo => "stream",
         StreamList => "stream-list",
         StreamError => "stream-error",
+        StreamClose => "stream-close",
     }
 }
 

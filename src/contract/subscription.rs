@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use super::{Invalid, read_query};
 use crate::filter::{Actions, Filter, FilterError, TablePattern};
+use crate::lsn::Lsn;
 use crate::message::{Fault, StreamFormat, StreamQuery, pointer};
 use crate::name::SlotName;
 use crate::row::Numbers;
@@ -23,6 +24,8 @@ pub struct Subscription {
     pub filter: Filter,
     /// Whether to take the stream from whoever has it.
     pub takeover: bool,
+    /// Up to where the client says to have everything, if it did.
+    pub claim: Option<Lsn>,
     /// Whether transactions without changes go to the client.
     pub empty_transactions: bool,
     /// How numbers are written, in events.
@@ -64,6 +67,20 @@ impl Subscription {
         }
         let options = PluginOptions { filter_tables: filter.exclude_tables.clone(), actions: filter.actions.clone(), ..self.options };
         Ok(Self { filter, options, ..self })
+    }
+
+    /// A stream that nobody gets, to pass what its client says to have: one record is the least that can be in memory.
+    pub fn settling(slot: SlotName, claim: Lsn) -> Self {
+        Self {
+            slot,
+            format: StreamFormat::Wal2jsonV2,
+            filter: Filter::default(),
+            takeover: false,
+            claim: Some(claim),
+            empty_transactions: false,
+            numbers: Numbers::Bare,
+            options: PluginOptions { format_version: FormatVersion::Two, ..PluginOptions::default() },
+        }
     }
 
     /// Reads the parameters of a query string.
@@ -156,7 +173,8 @@ fn subscription(query: StreamQuery, mut faults: Faults) -> Result<Subscription, 
     let options = PluginOptions { filter_tables: filter.exclude_tables.clone(), actions: filter.actions.clone(), ..options };
     let numbers = if query.numbers.is_some() { Numbers::Strings } else { Numbers::Bare };
     let takeover = query.takeover.unwrap_or(true);
-    Ok(Subscription { slot, format: query.format, filter, takeover, empty_transactions: query.empty_transactions, numbers, options })
+    let empty_transactions = query.empty_transactions;
+    Ok(Subscription { slot, format: query.format, filter, takeover, claim: None, empty_transactions, numbers, options })
 }
 
 fn filter(query: &StreamQuery, faults: &mut Faults) -> Filter {

@@ -15,6 +15,7 @@ pub(super) const SNAPSHOT: &str = "/v1/snapshot";
 pub(super) const SNAPSHOT_TABLES: &str = "/v1/snapshot/tables";
 pub(super) const SNAPSHOT_DATA: &str = "/v1/snapshot/data";
 pub(super) const STREAM: &str = "/v1/lr/stream";
+pub(super) const ACKNOWLEDGE: &str = "/v1/lr/ack";
 pub(super) const SCHEMAS: &str = "/v1/schemas";
 pub(super) const SCHEMA: &str = "/v1/schemas/{name}";
 pub(super) const TABLE_SCHEMA: &str = "/v1/schemas/tables/{table}";
@@ -28,6 +29,10 @@ pub(super) const SCHEMA_JSON: &str = "application/schema+json";
 pub(super) const OPENAPI_JSON: &str = "application/vnd.oai.openapi+json";
 pub(super) const ASYNCAPI_JSON: &str = "application/vnd.aai.asyncapi+json";
 pub(super) const HTML: &str = "text/html";
+pub(super) const EVENT_STREAM: &str = "text/event-stream";
+
+/// What a client of server-sent events had last.
+pub(super) const LAST_EVENT_ID: &str = "Last-Event-ID";
 
 /// One call.
 pub(super) struct Operation {
@@ -63,8 +68,8 @@ pub(super) enum Answer {
     Nothing,
     /// The rows of a table.
     Rows,
-    /// A websocket.
-    Websocket,
+    /// A websocket, or server-sent events.
+    Stream,
     /// A document of one of these content types, of which the first is preferred. It has an `ETag`.
     Document(&'static [&'static str], Document),
 }
@@ -93,7 +98,7 @@ const INIT_CODES: &[ProblemCode] = postgres_and![CreationInProgress, SlotInUse, 
 const DOCUMENT_CODES: &[ProblemCode] = &[ProblemCode::InvalidRequest, ProblemCode::NotAcceptable];
 
 /// All calls.
-pub(super) const OPERATIONS: [Operation; 17] = [
+pub(super) const OPERATIONS: [Operation; 18] = [
     Operation {
         id: "init",
         method: Method::POST,
@@ -227,13 +232,15 @@ pub(super) const OPERATIONS: [Operation; 17] = [
         method: Method::GET,
         path: STREAM,
         summary: "Stream every change since then",
-        description: "A websocket; what goes over it is described in `/asyncapi.json`. Everything is checked before the upgrade, so what is wrong \
-                      comes as an HTTP answer. The newest connection has the stream; the one before it is closed with 4409.",
+        description: "A websocket, or server-sent events for whoever sends no upgrade and `Accept: text/event-stream`; what goes over them is \
+                      described in `/asyncapi.json`. Everything is checked first, so what is wrong comes as an HTTP answer. The newest \
+                      connection has the stream; the one before it is closed with 4409.",
         takes: Takes::Query("StreamQuery"),
-        answer: Answer::Websocket,
+        answer: Answer::Stream,
         codes: postgres_and![
             InvalidRequest,
             UnsupportedOption,
+            LsnAhead,
             NoSuchStream,
             NoSuchTable,
             SlotInUse,
@@ -241,6 +248,31 @@ pub(super) const OPERATIONS: [Operation; 17] = [
             SlotLost,
             PositionAhead,
             UpgradeRequired,
+            TooManyStreams,
+        ],
+    },
+    Operation {
+        id: "acknowledge",
+        method: Method::POST,
+        path: ACKNOWLEDGE,
+        summary: "Acknowledge what is durable",
+        description: "For clients of server-sent events, which have nothing to say it over, and for those that are not connected. With a \
+                      connection through this instance it counts as if it came over that. Without one the answer comes once Postgres knows, \
+                      and what is acknowledged is not sent again. A position inside a transaction counts for those before it.",
+        takes: Takes::Body("AcknowledgeRequest"),
+        answer: Answer::Nothing,
+        codes: postgres_and![
+            InvalidRequest,
+            MalformedRequest,
+            LsnAhead,
+            NoSuchStream,
+            BodyTooSlow,
+            SlotInUse,
+            StreamGone,
+            SlotLost,
+            PositionAhead,
+            BodyTooLarge,
+            UnsupportedMediaType,
             TooManyStreams,
         ],
     },
@@ -298,7 +330,7 @@ pub(super) const OPERATIONS: [Operation; 17] = [
         id: "getAsyncApi",
         method: Method::GET,
         path: ASYNCAPI,
-        summary: "Get the description of the websocket",
+        summary: "Get the description of the stream",
         description: "AsyncAPI 3.",
         takes: Takes::Nothing,
         answer: Answer::Document(&[JSON, ASYNCAPI_JSON], Document::Object),

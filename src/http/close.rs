@@ -1,33 +1,52 @@
-//! How a websocket closes: the one place that knows the codes.
+//! How a stream closes: the one place that knows the codes.
 
 use crate::config::MAX_CLIENT_FRAME_BYTES;
+use crate::message::StreamClose;
 use crate::stream::Ending;
 
-/// How the connection is closed: code and reason.
-pub(super) type Close = (u16, String);
+/// The client's frame is over the limit.
+pub(super) const TOO_LARGE: u16 = 1009;
+
+/// Postgres is away.
+const AWAY: u16 = 1013;
+
+/// A newer connection has the stream.
+const REPLACED: u16 = 4409;
+
+/// The slot is gone.
+const GONE: u16 = 4410;
+
+/// Those after which there is no point in connecting again.
+pub(super) const FINAL: [u16; 2] = [REPLACED, GONE];
 
 /// Every code, and what it tells the client.
 pub(super) const CLOSES: [(u16, &str); 7] = [
     (1000, "the client has closed the connection."),
     (1001, "the service shuts down. Connect again."),
-    (1009, "the client's frame is over 64 KiB."),
+    (TOO_LARGE, "the client's frame is over 64 KiB."),
     (1011, "a fault, of which the reason says more. It would come again: find it in the service's log."),
-    (1013, "Postgres is away. Connect again a little later."),
-    (4409, "a newer connection has the stream. This is final: to connect again would take it back."),
-    (4410, "the slot was dropped, replaced or lost. This is final: start over with a new slot and its snapshot."),
+    (AWAY, "Postgres is away. Connect again a little later."),
+    (REPLACED, "a newer connection has the stream. This is final: to connect again would take it back."),
+    (GONE, "the slot was dropped, replaced or lost. This is final: start over with a new slot and its snapshot."),
 ];
 
-/// How a websocket closes after this ending.
-pub(super) fn close_of(ending: &Ending) -> Close {
-    match ending {
-        Ending::ClientLeft => (1000, String::new()),
-        Ending::FrameTooLarge => (1009, format!("a frame may have {MAX_CLIENT_FRAME_BYTES} bytes")),
+/// How a stream closes after this ending.
+pub(super) fn close_of(ending: &Ending) -> StreamClose {
+    let (code, reason) = match ending {
+        Ending::ClientLeft | Ending::Settled => (1000, String::new()),
+        Ending::FrameTooLarge => (TOO_LARGE, format!("a frame may have {MAX_CLIENT_FRAME_BYTES} bytes")),
         Ending::Stopping => (1001, String::from("the service shuts down")),
-        Ending::Replaced => (4409, String::from("a newer connection has this stream")),
-        Ending::SlotGone => (4410, String::from("the slot is gone: start over with /v1/init")),
-        Ending::PostgresAway(error) => (1013, reason(error)),
+        Ending::Replaced => (REPLACED, String::from("a newer connection has this stream")),
+        Ending::SlotGone => (GONE, String::from("the slot is gone: start over with /v1/init")),
+        Ending::PostgresAway(error) => return away(error),
         Ending::Fault(error) => (1011, reason(error)),
-    }
+    };
+    StreamClose { code, reason }
+}
+
+/// How a stream closes that may be had a little later.
+pub(super) fn away(error: &impl std::fmt::Display) -> StreamClose {
+    StreamClose { code: AWAY, reason: reason(error) }
 }
 
 /// A close frame has room for 123 bytes of reason.
@@ -45,7 +64,7 @@ mod tests {
 
     fn code(sqlstate: &str) -> u16 {
         let error = ServerError { sqlstate: sqlstate.to_owned(), message: "ä".repeat(100), by_plugin: false };
-        let (code, reason) = close_of(&Ending::from(WireError::Server(error)));
+        let StreamClose { code, reason } = close_of(&Ending::from(WireError::Server(error)));
         assert!(reason.len() <= 123, "{reason}");
         code
     }

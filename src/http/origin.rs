@@ -56,7 +56,7 @@ pub(super) fn preflight(request: &HeaderMap, methods: &[Method], response: &mut 
     let named = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
     let answers: [(HeaderName, Option<HeaderValue>); 3] = [
         (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_str(&named).ok()),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, Some(HeaderValue::from_static("Accept, Content-Type, If-None-Match"))),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, Some(HeaderValue::from_static("Accept, Content-Type, If-None-Match, Last-Event-ID"))),
         (header::ACCESS_CONTROL_MAX_AGE, Some(HeaderValue::from_static("600"))),
     ];
     headers.extend(answers.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))));

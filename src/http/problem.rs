@@ -45,8 +45,8 @@ pub(super) enum Refusal {
     BodyTooLarge,
     #[error("the body took longer than {} s", BODY_TIMEOUT.as_secs())]
     BodyTooSlow,
-    #[error("a stream is a websocket: connect with ws://")]
-    NoWebsocket,
+    #[error("a stream is a websocket, or server-sent events: connect with ws://, or send Accept: text/event-stream")]
+    NotStreamed,
     #[error(transparent)]
     Sidecar(sidecar::Error),
 }
@@ -82,7 +82,7 @@ impl From<Rejected> for Refusal {
 
 impl Refusal {
     /// What it is, for programs.
-    fn code(&self) -> ProblemCode {
+    pub(super) fn code(&self) -> ProblemCode {
         match self {
             Self::Invalid(_) => ProblemCode::InvalidRequest,
             Self::NoSuchTable(_) => ProblemCode::NoSuchTable,
@@ -95,7 +95,7 @@ impl Refusal {
             Self::Origin(_) => ProblemCode::OriginNotAllowed,
             Self::BodyTooLarge => ProblemCode::BodyTooLarge,
             Self::BodyTooSlow => ProblemCode::BodyTooSlow,
-            Self::NoWebsocket => ProblemCode::UpgradeRequired,
+            Self::NotStreamed => ProblemCode::UpgradeRequired,
             Self::Sidecar(error) => failure(error),
         }
     }
@@ -144,6 +144,9 @@ fn failure(error: &sidecar::Error) -> ProblemCode {
         Error::NoSuchTable(_) => ProblemCode::NoSuchTable,
         Error::Filter(_) => ProblemCode::InvalidRequest,
         Error::Ahead { .. } => ProblemCode::PositionAhead,
+        Error::Unsettled { .. } => ProblemCode::PostgresUnavailable,
+        Error::Unreached(_) => ProblemCode::LsnAhead,
+        Error::Fault(_) => ProblemCode::InternalError,
         Error::Unsupported(_) => ProblemCode::UnsupportedOption,
         Error::Wire(error) => wire(error),
         Error::Query(error) => query(error),
@@ -220,6 +223,7 @@ pub(super) fn status(code: ProblemCode) -> StatusCode {
         ProblemCode::InvalidRequest
         | ProblemCode::MalformedRequest
         | ProblemCode::UnsupportedOption
+        | ProblemCode::LsnAhead
         | ProblemCode::NoOrder
         | ProblemCode::NoKey => StatusCode::BAD_REQUEST,
         ProblemCode::PermissionDenied | ProblemCode::OriginNotAllowed => StatusCode::FORBIDDEN,
@@ -256,6 +260,11 @@ pub(super) fn is_passing(code: ProblemCode) -> bool {
     )
 }
 
+/// Whether there is no such stream any more, whatever is done.
+pub(super) fn is_final(code: ProblemCode) -> bool {
+    matches!(code, ProblemCode::NoSuchStream | ProblemCode::StreamGone | ProblemCode::SlotLost | ProblemCode::PositionAhead)
+}
+
 impl Reply for Refusal {
     fn into_response(self) -> Response {
         let code = self.code();
@@ -270,7 +279,7 @@ impl Reply for Refusal {
             Self::Method(_, allowed) => {
                 headers.insert(header::ALLOW, allowed.clone());
             }
-            Self::NoWebsocket => {
+            Self::NotStreamed => {
                 headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
                 headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
@@ -295,6 +304,7 @@ mod tests {
     use crate::lsn::Lsn;
     use crate::name::{SlotName, TableName};
     use crate::postgres::server_error::ServerError;
+    use crate::progress::Ahead;
     use crate::seat::ShuttingDown;
     use crate::sidecar::Error;
     use crate::snapshot::End;
@@ -323,6 +333,7 @@ mod tests {
             (Refusal::Invalid(invalid()), 400, "invalid_request"),
             (Refusal::Malformed, 400, "malformed_request"),
             (Error::Unsupported(server("22023")).into(), 400, "unsupported_option"),
+            (Error::Unreached(Ahead { position: Lsn::from(2), flushed: Lsn::from(1) }).into(), 400, "lsn_ahead"),
             (snapshot(SnapshotError::NoOrder { column: String::from("c") }), 400, "no_order"),
             (snapshot(NoSuchRows::NoKey(table()).into()), 400, "no_key"),
             (snapshot(SnapshotError::Forbidden(table())), 403, "permission_denied"),
@@ -346,7 +357,7 @@ mod tests {
             (snapshot(SnapshotError::Rewritten(table())), 410, "table_rewritten"),
             (Refusal::BodyTooLarge, 413, "body_too_large"),
             (Refusal::Encoding(String::from("gzip")), 415, "unsupported_media_type"),
-            (Refusal::NoWebsocket, 426, "upgrade_required"),
+            (Refusal::NotStreamed, 426, "upgrade_required"),
             (Error::Create(CreateError::NoneLeft(server("53400"))).into(), 429, "too_many_streams"),
             (Error::Query(fails("42P01")).into(), 500, "internal_error"),
             (Error::Query(QueryError::Timeout(Duration::from_secs(30))).into(), 503, "postgres_unavailable"),

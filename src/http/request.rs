@@ -107,15 +107,28 @@ async fn whole(body: impl Stream<Item = Result<impl Buf, warp::Error>>) -> Resul
 /// Which of the content types that can be had the client likes best; the first of them if it does not say, or says nothing that can be read.
 pub(super) fn negotiate(headers: &HeaderMap, offered: &'static [&'static str]) -> Result<&'static str, Refusal> {
     let first = offered.first().copied().unwrap_or_default();
+    let Some(accept) = accepted(headers) else { return Ok(first) };
+    best(&accept, offered).ok_or(Refusal::NotAcceptable(first))
+}
+
+/// Whether the client names a content type, and does not just take whatever there is.
+pub(super) fn names(headers: &HeaderMap, content_type: &'static str) -> bool {
+    let is_named = |range: &&MediaTypeBuf| range.ty() != "*" && range.subty() != "*";
+    let named = accepted(headers).map(|accept| accept.media_types().filter(is_named).cloned().collect());
+    named.is_some_and(|named| best(&named, &[content_type]).is_some())
+}
+
+fn accepted(headers: &HeaderMap) -> Option<Accept> {
     let said: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok()).collect();
-    let Ok(accept) = Accept::from_str(&said.join(",")) else { return Ok(first) };
-    if accept.media_types().next().is_none() {
-        return Ok(first);
-    }
-    let accept: Accept = accept.media_types().map(without_parameters).collect();
+    let accept = Accept::from_str(&said.join(",")).ok()?;
+    accept.media_types().next()?;
+    Some(accept.media_types().map(without_parameters).collect())
+}
+
+fn best(accept: &Accept, offered: &[&'static str]) -> Option<&'static str> {
     let types: Vec<MediaType<'_>> = offered.iter().filter_map(|offered| MediaType::parse(offered).ok()).collect();
-    let chosen = accept.negotiate(&types).and_then(|chosen| types.iter().position(|offered| offered == chosen));
-    chosen.and_then(|index| offered.get(index).copied()).ok_or(Refusal::NotAcceptable(first))
+    let chosen = accept.negotiate(&types)?;
+    types.iter().position(|offered| offered == chosen).and_then(|index| offered.get(index).copied())
 }
 
 /// What can be had has no parameters, and who wants JSON in some `charset` means JSON.
@@ -169,6 +182,19 @@ mod tests {
         for accept in [&["text/html"][..], &["application/json;q=0, application/schema+json;q=0"], &["application/json;charset=utf-8;q=0"]]
         {
             assert_eq!(choose(accept), None, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn a_content_type_is_named_or_it_is_not() {
+        let names = |accept: &'static str| {
+            names(&[(header::ACCEPT, warp::http::HeaderValue::from_static(accept))].into_iter().collect(), api::EVENT_STREAM)
+        };
+        for accept in ["text/event-stream", "Text/Event-Stream; charset=utf-8, */*", "text/html, text/event-stream;q=0.1"] {
+            assert!(names(accept), "{accept}");
+        }
+        for accept in ["", "*/*", "text/*", "text/event-stream;q=0, */*", "application/json", "nonsense"] {
+            assert!(!names(accept), "{accept}");
         }
     }
 }

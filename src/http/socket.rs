@@ -11,11 +11,13 @@ use tokio_tungstenite::tungstenite;
 use warp::reply::{Reply, Response};
 use warp::ws::{Message, WebSocket, Ws};
 
-use super::close::{Close, close_of};
+use super::close::TOO_LARGE;
+use super::session;
 use crate::config::{CLOSE_TIMEOUT, FAREWELL_TIMEOUT, MAX_CLIENT_FRAME_BYTES, PING_INTERVAL};
+use crate::message::StreamClose;
 use crate::room::{Receiver, room};
 use crate::sidecar::Sidecar;
-use crate::stream::{ClientFrame, Ending, Session};
+use crate::stream::{ClientFrame, Session};
 
 type Sink = SplitSink<WebSocket, Message>;
 
@@ -30,25 +32,20 @@ async fn serve(socket: WebSocket, session: Session, sidecar: Arc<Sidecar>) {
     let (sink, frames) = socket.split();
     let mut client = Box::pin(frames.filter_map(async |frame| client_frame(frame)));
     let (out, queue) = room();
-    let (close, closing) = oneshot::channel();
+    let (closing, close) = oneshot::channel();
     // A task of its own, so that one transaction is written while the next one is read.
-    let writer = sidecar.tasks().spawn(write(sink, queue, closing));
-    let slot = session.slot().clone();
-    tracing::info!(%slot, "stream opened");
-    let ending = session.run(&mut client, out).await;
-    if matches!(ending, Ending::SlotGone) {
-        sidecar.slot_gone(&slot).await;
-    }
-    let (code, reason) = close_of(&ending);
-    tracing::info!(%slot, code, reason, "stream closed");
-    let _ = close.send((code, reason));
+    let writer = sidecar.tasks().spawn(write(sink, queue, close));
+    let close = session::run(session, &mut client, out, &sidecar).await;
+    let is_deaf = close.code == TOO_LARGE;
+    let _ = closing.send(close);
     let _ = writer.await;
     // The client's own farewell is waited for: to hang up on what is unread would take our last words with it.
     let farewell = async {
-        match ending {
+        if is_deaf {
             // Nothing can be read any more after that.
-            Ending::FrameTooLarge => pending().await,
-            _ => until_left(&mut client).await,
+            pending::<()>().await;
+        } else {
+            until_left(&mut client).await;
         }
     };
     let _ = timeout(FAREWELL_TIMEOUT, farewell).await;
@@ -74,16 +71,16 @@ fn is_too_large(error: &warp::Error) -> bool {
 }
 
 /// Writes until the session is over and all is out, or the client takes nothing more; then closes.
-async fn write(mut sink: Sink, queue: Receiver, mut closing: oneshot::Receiver<Close>) {
+async fn write(mut sink: Sink, queue: Receiver, mut close: oneshot::Receiver<StreamClose>) {
     let (written, close) = {
         let mut pumping = std::pin::pin!(pump(&mut sink, queue));
         tokio::select! {
-            written = &mut pumping => (written, closing.await.ok()),
-            close = &mut closing => (timeout(CLOSE_TIMEOUT, pumping).await.unwrap_or(Err(Stuck)), close.ok()),
+            written = &mut pumping => (written, close.await.ok()),
+            close = &mut close => (timeout(CLOSE_TIMEOUT, pumping).await.unwrap_or(Err(Stuck)), close.ok()),
         }
     };
-    if let (Ok(()), Some((code, reason))) = (written, close) {
-        let _ = timeout(CLOSE_TIMEOUT, sink.send(Message::close_with(code, reason))).await;
+    if let (Ok(()), Some(close)) = (written, close) {
+        let _ = timeout(CLOSE_TIMEOUT, sink.send(Message::close_with(close.code, close.reason))).await;
     }
 }
 
@@ -96,12 +93,12 @@ async fn pump(sink: &mut Sink, mut queue: Receiver) -> Result<(), Stuck> {
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            text = queue.recv() => {
-                let Some(text) = text else { return Ok(()) };
-                sink.feed(Message::text(text)).await.map_err(|_| Stuck)?;
+            message = queue.recv() => {
+                let Some(message) = message else { return Ok(()) };
+                sink.feed(Message::text(message.text)).await.map_err(|_| Stuck)?;
                 // Flushed when there is nothing more to write: one system call for many small messages.
-                while let Some(text) = queue.try_recv() {
-                    sink.feed(Message::text(text)).await.map_err(|_| Stuck)?;
+                while let Some(message) = queue.try_recv() {
+                    sink.feed(Message::text(message.text)).await.map_err(|_| Stuck)?;
                 }
                 sink.flush().await.map_err(|_| Stuck)?;
                 queue.written();

@@ -74,6 +74,8 @@ pub enum ProblemCode {
     MalformedRequest,
     /// An option that the wal2json of this server does not know.
     UnsupportedOption,
+    /// The position is one that the server has not reached.
+    LsnAhead,
     /// Rows cannot be ordered by a column of this type.
     NoOrder,
     /// The table has no key, so there is no place in its order to go on after.
@@ -120,7 +122,7 @@ pub enum ProblemCode {
     BodyTooLarge,
     /// The body is encoded, as with gzip.
     UnsupportedMediaType,
-    /// A stream is a websocket, and the request asks for none.
+    /// A stream is a websocket or server-sent events, and the request asks for neither.
     UpgradeRequired,
     /// Postgres has no slot, or no connection for one, to spare.
     TooManyStreams,
@@ -190,6 +192,17 @@ impl StreamError {
         let error = String::from("0/FFFFFFFF is above 0/170FCB0, where the server is: acknowledge only what has come");
         Self { error, code: StreamErrorCode::LsnAhead }
     }
+}
+
+/// Why a stream ended: what a websocket says in its close frame, and server-sent events say as the last of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(example = StreamClose { code: 1001, reason: String::from("the service shuts down") })]
+pub struct StreamClose {
+    /// As a websocket has it.
+    #[schemars(range(min = 1000, max = 4999))]
+    pub code: u16,
+    /// In words.
+    pub reason: String,
 }
 
 /// Why a frame was not accepted.

@@ -1,14 +1,17 @@
 //! Why a call failed.
 
+use crate::config::SETTLE_TIMEOUT;
 use crate::filter::FilterError;
 use crate::lsn::Lsn;
 use crate::name::{SlotName, TableName};
 use crate::postgres::server_error::{Condition, ServerError};
 use crate::postgres::service::QueryError;
 use crate::postgres::wire::WireError;
+use crate::progress::Ahead;
 use crate::seat::{NotSeated, Reason, ShuttingDown};
 use crate::slot::{CreateError, ReleaseError};
 use crate::snapshot::SnapshotError;
+use crate::stream::Fault;
 
 /// A call failed.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +87,20 @@ pub enum Error {
         /// Where the server is.
         flushed: Lsn,
     },
+    /// The client says to have what the server has not written.
+    #[error(transparent)]
+    Unreached(#[from] Ahead),
+    /// It took too long to pass what the client has acknowledged.
+    #[error("{slot} has not got to {position} within {} s: try again, it goes on from where it is", SETTLE_TIMEOUT.as_secs())]
+    Unsettled {
+        /// The stream.
+        slot: SlotName,
+        /// What was acknowledged.
+        position: Lsn,
+    },
+    /// The stream cannot go on.
+    #[error(transparent)]
+    Fault(#[from] Fault),
     /// wal2json refused what it was told.
     #[error("the wal2json of this server cannot do this: {0}")]
     Unsupported(#[source] ServerError),

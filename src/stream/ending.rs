@@ -21,6 +21,8 @@ const PASSING: [Condition; 4] = [Condition::Terminated, Condition::LimitReached,
 pub enum Ending {
     /// The client closed, or its connection broke.
     ClientLeft,
+    /// What the client had acknowledged has been passed, which was all there was to do.
+    Settled,
     /// The client sent a frame over the limit.
     FrameTooLarge,
     /// The service shuts down.

@@ -18,7 +18,7 @@ use crate::postgres::server_error::ServerError;
 use crate::postgres::service::QueryError;
 use crate::postgres::wire::WireError;
 use crate::progress::Verdict;
-use crate::room::Permit;
+use crate::room::{Message, Permit};
 use crate::wal2json::{Malformed, warning};
 
 /// Requests for an answer between two feedbacks that we send unasked: so many are only made by a server that shuts down. It waits until
@@ -119,19 +119,19 @@ impl Session {
                 Item::Part { commit_end, .. } if self.progress.is_claimed(commit_end) => {}
                 Item::Part { text, .. } => {
                     self.gear.cut();
-                    self.send(permit, text);
+                    self.send(permit, text.into());
                     return Ok(());
                 }
                 Item::Last { text, commit_end } => {
                     self.gear.end();
                     if self.progress.transaction(commit_end)? == Verdict::Send {
                         self.occupant.has_sent(commit_end);
-                        self.send(permit, text);
+                        self.send(permit, Message { position: Some(commit_end), ..text.into() });
                         return Ok(());
                     }
                 }
                 Item::Outside(text) => {
-                    self.send(permit, text);
+                    self.send(permit, text.into());
                     return Ok(());
                 }
             }
@@ -139,8 +139,8 @@ impl Session {
         Ok(())
     }
 
-    fn send(&mut self, permit: Permit<'_>, text: String) {
-        permit.send(text);
+    fn send(&mut self, permit: Permit<'_>, message: Message) {
+        permit.send(message);
         self.inbox.has_begun = true;
     }
 

@@ -18,6 +18,7 @@ REFUSALS = {
     "getStream": {"no_such_stream", "stream_gone"},
     "deleteStream": {"no_such_stream", "stream_gone"},
     "releaseSnapshot": {"no_such_stream", "stream_gone"},
+    "acknowledge": {"no_such_stream", "stream_gone", "lsn_ahead"},
     "listSnapshotTables": {"no_such_stream", "stream_gone", "snapshot_gone", "no_such_table"},
 }
 

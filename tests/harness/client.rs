@@ -129,7 +129,7 @@ impl Client {
     }
 }
 
-fn format_of(url: &str) -> String {
+pub(super) fn format_of(url: &str) -> String {
     let url = reqwest::Url::parse(url).unwrap();
     let format = url.query_pairs().find(|(name, _)| name == "format").map(|(_, format)| format.into_owned());
     format.unwrap_or_else(|| String::from("wal2json-v1"))

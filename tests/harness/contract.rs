@@ -79,6 +79,16 @@ pub fn check_frame(format: &str, text: &str) {
     check(&json!({ "oneOf": options }), &ASYNCAPI, text, format);
 }
 
+/// Fails unless an event's data are what the AsyncAPI document describes for this format, under this name.
+pub fn check_event(format: &str, name: &str, data: &str) {
+    let message = match name {
+        "notice" => "NoticeMessage",
+        "close" => "StreamClose",
+        _ => FRAMES.iter().find(|(name, _)| *name == format).unwrap().1[0],
+    };
+    check(&json!({"$ref": format!("#/components/schemas/{message}")}), &ASYNCAPI, data, name);
+}
+
 fn check(schema: &Value, document: &Value, text: &str, what: &str) {
     let value: Value = parse(text).unwrap_or_else(|error| panic!("{what}: {error}: {text:.500}"));
     let validator = validator(schema, document);

@@ -1,14 +1,18 @@
 //! Starts what a test needs, talks to it as a user would, and leaves nothing behind.
 
+mod browser;
 mod client;
 mod contract;
+mod event_source;
 mod postgres;
 mod service;
 
 use std::time::Duration;
 
-pub use client::{Client, named};
+pub use browser::Page;
+pub use client::{Client, Closed, named};
 pub use contract::parse;
+pub use event_source::EventSource;
 pub use postgres::Postgres;
 pub use service::{Answer, Service};
 

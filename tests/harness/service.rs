@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
-use super::{Client, Postgres, contract, in_time};
+use super::{Client, EventSource, Postgres, contract, in_time};
 
 /// A running service. Killed when dropped; [`Service::stop`] is the polite way.
 pub struct Service {
@@ -169,6 +169,16 @@ impl Service {
     pub async fn stream_with(&self, slot: &str, parameters: &[(&str, &str)]) -> Result<Client, Answer> {
         let url = format!("ws://{}/v1/lr/stream?slotName={slot}", self.address);
         Client::connect(reqwest::Url::parse_with_params(&url, parameters).unwrap().as_str()).await
+    }
+
+    /// Follows a stream as server-sent events, or gets an answer that is none.
+    pub async fn events(&self, query: &str, last_id: &str) -> Result<EventSource, Answer> {
+        EventSource::connect(&self.url(&format!("/v1/lr/stream?{query}")), last_id).await
+    }
+
+    /// Acknowledges without a connection.
+    pub async fn acknowledge(&self, slot: &str, position: &str) -> Answer {
+        self.post("/v1/lr/ack", json!({"slotName": slot, "lsn": position}).to_string()).await
     }
 
     /// Waits for a line of the log.

@@ -5,9 +5,11 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod acknowledged_by_call;
 mod acknowledgement;
 mod altered_tables;
 mod bad_requests;
+mod browser;
 mod empty_transactions;
 mod events;
 mod filters;
@@ -28,6 +30,7 @@ mod notices;
 mod original;
 mod postgres_restarted;
 mod reproduced;
+mod server_sent_events;
 mod service_killed;
 mod snapshot_lifetime;
 mod snapshot_paging;

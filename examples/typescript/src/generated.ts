@@ -463,6 +463,7 @@ export interface Problem {
     | "invalid_request"
     | "malformed_request"
     | "unsupported_option"
+    | "lsn_ahead"
     | "no_order"
     | "no_key"
     | "permission_denied"

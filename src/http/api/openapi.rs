@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 use warp::http::StatusCode;
 
-use super::{ANYWHERE, Answer, Document, JSON, NDJSON, OPERATIONS, Operation, Takes};
+use super::{ANYWHERE, Answer, Document, EVENT_STREAM, JSON, LAST_EVENT_ID, NDJSON, OPERATIONS, Operation, Takes};
 use crate::contract::published;
+use crate::http::close::FINAL;
 use crate::http::problem::{PROBLEM_JSON, is_passing, status};
 use crate::message::ProblemCode;
 
@@ -20,7 +21,7 @@ A consistent snapshot of a Postgres database over HTTP, then every later change 
 
 1. `POST /v1/init` makes a replication slot with a snapshot.
 2. `POST /v1/snapshot/data` reads rows as they were at that moment.
-3. `GET /v1/lr/stream` streams all that has changed since then; `/asyncapi.json` says what goes over the websocket.
+3. `GET /v1/lr/stream` streams all that has changed since then, over a websocket or as server-sent events; `/asyncapi.json` says what goes over them.
 
 Every refusal is a problem as in RFC 9457, with a `code` for programs; an invalid request has all its faults in `errors`. `HEAD` is possible \
 where `GET` changes nothing, `OPTIONS` everywhere. A slash at the end of a path means nothing. Unknown parameters and members are refused, but parameters of `/v1/init`, \
@@ -91,6 +92,14 @@ fn describe(operation: &Operation, components: &Map<String, Value>) -> Value {
         // What HTTP lets be in the value of a header.
         let schema = json!({"type": "string", "pattern": r"^[^\u0000-\u0008\u000a-\u001f\u007f]*$"});
         parameters.push(json!({"name": "If-None-Match", "in": "header", "description": description, "schema": schema}));
+    }
+    if let Answer::Stream = operation.answer {
+        let description = "For server-sent events: the `id` of the last one, which acknowledges everything up to there. Browsers send it by \
+                           themselves when they connect again.";
+        let position = components["Acknowledgement"]["properties"]["lsn"]["pattern"].as_str().unwrap_or_default();
+        let closes: String = FINAL.iter().map(|code| format!("|^{code}$")).collect();
+        let schema = json!({"type": "string", "pattern": format!("{position}{closes}")});
+        parameters.push(json!({"name": LAST_EVENT_ID, "in": "header", "description": description, "schema": schema}));
     }
     if !parameters.is_empty() {
         described["parameters"] = json!(parameters);
@@ -169,7 +178,14 @@ fn answers(operation: &Operation) -> Map<String, Value> {
                 NDJSON: {"schema": {"type": "string", "description": "One row a line."}},
             },
         }}),
-        Answer::Websocket => json!({"101": {"description": "The stream begins."}}),
+        Answer::Stream => json!({
+            "101": {"description": "The stream begins, as a websocket."},
+            "200": {
+                "description": "The stream begins, as server-sent events.",
+                "content": {EVENT_STREAM: {"schema": {"type": "string", "description": "As `/asyncapi.json` describes it."}}},
+            },
+            "204": {"description": "With `Last-Event-ID`: the stream has ended for good. Do not come again."},
+        }),
         Answer::Document(content_types, document) => {
             let schema = match document {
                 Document::Message(message) => reference(message),

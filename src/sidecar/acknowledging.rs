@@ -1,0 +1,71 @@
+//! Acknowledgements that come without a connection of their own: through the session that there is, or through one that is made for it.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, sleep};
+
+use super::{Error, RETRY_INTERVAL, Sidecar};
+use crate::config::{IMPATIENT_TIMEOUT, SETTLE_TIMEOUT};
+use crate::contract::subscription::Subscription;
+use crate::lsn::Lsn;
+use crate::name::SlotName;
+use crate::progress::Ahead;
+use crate::seat::ShuttingDown;
+use crate::stream::{Away, Ending};
+
+impl Sidecar {
+    /// Takes the client's word that all up to a position is durable. Returns once it counts, and without a session once Postgres knows.
+    pub async fn acknowledge(self: &Arc<Self>, slot: SlotName, position: Lsn) -> Result<(), Error> {
+        let sidecar = Arc::clone(self);
+        self.to_its_end(async move {
+            let deadline = Instant::now() + SETTLE_TIMEOUT;
+            // A process of the server may outlive the session that it was for.
+            let patience = Instant::now() + IMPATIENT_TIMEOUT;
+            sidecar.usable_slot(&slot).await?;
+            let flushed = sidecar.reached(position).await?;
+            loop {
+                let is_accepted = match sidecar.seats.acknowledge(&slot, position, flushed, deadline).await {
+                    Some(is_accepted) => Ok(is_accepted),
+                    None => sidecar.settle(&slot, position, deadline).await,
+                };
+                match is_accepted {
+                    Ok(true) => return Ok(()),
+                    // Somebody came or went in between.
+                    Ok(false) if Instant::now() < deadline => {}
+                    Err(Error::Occupied(_)) if Instant::now() < patience => {}
+                    Ok(false) => return Err(Error::Unsettled { slot, position }),
+                    Err(error) => return Err(error),
+                }
+                sleep(RETRY_INTERVAL).await;
+            }
+        })
+        .await
+    }
+
+    /// How far the server is; it must be at a client's position at least.
+    pub(super) async fn reached(&self, position: Lsn) -> Result<Lsn, Error> {
+        let flushed = self.database.flushed().await?;
+        if position > flushed { Err(Ahead { position, flushed }.into()) } else { Ok(flushed) }
+    }
+
+    /// Streams as long as it takes to pass a position. False if a client has come, which has the stream then.
+    async fn settle(&self, slot: &SlotName, position: Lsn, deadline: Instant) -> Result<bool, Error> {
+        if self.usable_slot(slot).await?.confirmed_flush.is_some_and(|confirmed| confirmed >= position) {
+            return Ok(true);
+        }
+        let session = self.open(Subscription::settling(slot.clone(), position)).await?;
+        match session.settle(deadline).await {
+            Ending::Settled => Ok(true),
+            Ending::Replaced => Ok(false),
+            Ending::ClientLeft | Ending::FrameTooLarge => Err(Error::Unsettled { slot: slot.clone(), position }),
+            Ending::SlotGone => {
+                self.slot_gone(slot).await;
+                Err(Error::StreamGone(slot.clone()))
+            }
+            Ending::Stopping => Err(ShuttingDown.into()),
+            Ending::PostgresAway(Away::Wire(error)) => Err(error.into()),
+            Ending::PostgresAway(Away::Query(error)) => Err(error.into()),
+            Ending::Fault(fault) => Err(fault.into()),
+        }
+    }
+}
