@@ -62,7 +62,13 @@ pub struct Tail {
     /// Acknowledge each transaction once it is printed
     #[arg(long)]
     pub ack: bool,
-    /// Leave after this many messages
+    /// First print the rows of the snapshot, each as {"schema":…,"table":…,"row":…}
+    #[arg(long)]
+    pub snapshot: bool,
+    /// Print a change or a row a line, for people, instead of JSON; takes the format events
+    #[arg(long, conflicts_with = "format")]
+    pub pretty: bool,
+    /// Leave after this many messages of the stream; with 0, do not ask for it
     #[arg(long, value_name = "MESSAGES")]
     pub limit: Option<u64>,
 }
@@ -71,7 +77,7 @@ impl Tail {
     /// What the service is asked for, which knows best what it understands.
     pub fn query(&self) -> Vec<(&'static str, &str)> {
         let asked = [
-            ("format", self.format.as_deref()),
+            ("format", if self.pretty { Some("events") } else { self.format.as_deref() }),
             ("tables", self.tables.as_deref()),
             ("excludeTables", self.exclude_tables.as_deref()),
             ("actions", self.actions.as_deref()),

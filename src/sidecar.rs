@@ -187,7 +187,7 @@ impl Sidecar {
         let (source, ownership, acknowledged, position) = self.take_slot(&slot, &options, deadline, &mut occupant).await?;
         let (config, database, registry) = (self.config.clone(), self.database.clone(), self.registry.clone());
         let route = Route { config, database, registry, slot, ownership };
-        let (kept, limits) = (acknowledged.unwrap_or_default(), self.limits);
+        let (kept, limits) = (acknowledged.unwrap_or(position), self.limits);
         let mut session = Session::new(Parts { route, occupant, source, position, kept, format, options, limits });
         if let Some((position, flushed)) = claim {
             session.accept(position, flushed)?;

@@ -123,7 +123,7 @@ pub struct Parts {
     pub source: Replication,
     /// Where the client's acknowledgements ended.
     pub position: Lsn,
-    /// What the registry has of that.
+    /// What the registry has of that, or need not have.
     pub kept: Lsn,
     /// What the client asked for.
     pub format: Format,

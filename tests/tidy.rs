@@ -22,14 +22,17 @@ const FLOORS: [(usize, &[&str]); 9] = [
 const TOP: [&str; 6] = ["cluster", "listen", "http", "server", "tail", "demo"];
 
 /// Crates that only these modules may name.
-const DOORS: [(&str, &[&str]); 13] = [
+const DOORS: [(&str, &[&str]); 16] = [
+    ("console", &["tail"]),
     ("headers", &["http"]),
     ("headers_accept", &["http"]),
+    ("indicatif", &["tail"]),
     ("jsonschema", &["contract"]),
     ("maud", &["http"]),
     ("names", &["name"]),
     ("pgwire_replication", &["postgres"]),
     ("pulldown_cmark", &["http"]),
+    ("reqwest", &["tail"]),
     ("rustls", &["postgres"]),
     ("schemars", &["config", "contract", "message"]),
     ("sqlx", &["postgres", "demo"]),

@@ -111,6 +111,15 @@ impl Service {
         format!("http://{}{path}", self.address)
     }
 
+    /// `pgdeltastream tail` of one of its streams.
+    pub fn tail(&self, slot: &str, arguments: &[&str]) -> Command {
+        let (host, port) = self.address.rsplit_once(':').unwrap();
+        let mut tail = Command::new(env!("CARGO_BIN_EXE_pgdeltastream"));
+        tail.env_clear().args(["tail", slot, "--serverHost", host, "--serverPort", port]).args(arguments);
+        tail.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        tail
+    }
+
     /// `/v1/init`: the slot's name.
     pub async fn init(&self) -> String {
         let answer = self.get("/v1/init").await;

@@ -39,5 +39,6 @@ mod snapshot_rows;
 mod streams;
 mod streams_left_over;
 mod table_schemas;
+mod tail;
 mod takeover;
 mod without_registry;
