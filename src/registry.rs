@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::REGISTRY_INTERVAL;
+use crate::config::{MAX_TAKEOVERS, REGISTRY_INTERVAL, TAKEOVER_PERIOD};
 use crate::lsn::Lsn;
 use crate::name::SlotName;
 use crate::postgres::replication::System;
@@ -119,6 +119,12 @@ impl Registry {
         self.flush().await?;
         let taken = database.take(slot, system, &self.instance).await?;
         Ok(taken.map(|taken| (Ownership { slot: slot.clone(), epoch: taken.epoch, former: taken.former }, taken.acknowledged)))
+    }
+
+    /// Whether a stream may be taken from another instance: not if it went to and fro of late.
+    pub async fn may_take_over(&self, slot: &SlotName) -> Result<bool, QueryError> {
+        let Some(database) = &self.database else { return Ok(true) };
+        database.take_over(slot, TAKEOVER_PERIOD, MAX_TAKEOVERS).await
     }
 
     /// Gives a stream back that could not be opened after all, so that whoever has it keeps it.

@@ -180,9 +180,14 @@ impl Sidecar {
         }
         let deadline = Instant::now() + SLOT_RELEASE_TIMEOUT;
         let mut occupant = self.seats.take(&slot, subscription.takeover, deadline).await?;
-        if !subscription.takeover && self.usable_slot(&slot).await?.active_pid.is_some() {
+        if self.usable_slot(&slot).await?.active_pid.is_some() {
             // It is streamed through another instance, or by another program.
-            return Err(NotSeated::Taken.into());
+            if !subscription.takeover {
+                return Err(NotSeated::Taken.into());
+            }
+            if !self.registry.may_take_over(&slot).await? {
+                return Err(NotSeated::Fought.into());
+            }
         }
         let (source, ownership, acknowledged, position) = self.take_slot(&slot, &options, deadline, &mut occupant).await?;
         let (config, database, registry) = (self.config.clone(), self.database.clone(), self.registry.clone());

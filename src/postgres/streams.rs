@@ -1,5 +1,7 @@
 //! The rows of our own table, `pgdeltastream.stream`. Each call is one statement and one transaction.
 
+use std::time::Duration;
+
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
@@ -201,6 +203,22 @@ impl Database {
             acknowledged: acknowledged.and_then(|lsn| lsn.parse().ok()),
             former: owner.zip(former_epoch),
         }))
+    }
+
+    /// Counts a takeover from another instance, unless there were so many of late; then false.
+    pub async fn take_over(&self, slot: &SlotName, period: Duration, max: usize) -> Result<bool, QueryError> {
+        let query = sqlx::query_scalar(
+            "WITH recent AS MATERIALIZED (
+                 SELECT ARRAY(SELECT at FROM unnest(taken_over_at) AS at
+                              WHERE at BETWEEN clock_timestamp() - make_interval(secs => $2) AND clock_timestamp()) AS at
+                 FROM pgdeltastream.stream WHERE slot_name = $1 FOR UPDATE),
+             counted AS (
+                 UPDATE pgdeltastream.stream SET taken_over_at = recent.at || clock_timestamp()
+                 FROM recent WHERE slot_name = $1 AND cardinality(recent.at) < $3)
+             SELECT NOT EXISTS (SELECT FROM recent WHERE cardinality(at) >= $3)",
+        );
+        short(query.bind(slot.as_str()).bind(period.as_secs_f64()).bind(i32::try_from(max).unwrap_or(i32::MAX)).fetch_one(&self.service))
+            .await
     }
 
     /// Gives a stream back to whom it was taken from, if nobody has taken it since.

@@ -56,6 +56,33 @@ async fn another_instance_takes_over_and_the_former_does_not_take_it_back() {
 }
 
 #[tokio::test]
+async fn instances_do_not_take_a_stream_from_each_other_for_ever() {
+    let (postgres, service) = start().await;
+    postgres.execute("CREATE TABLE t (name text)").await;
+    let slot = service.init().await;
+    let other = Service::start(&postgres).await;
+    let first = service.stream(&slot).await;
+    let second = other.stream(&slot).await;
+    first.closed().await.assert_code(4409);
+    let mut third = service.stream(&slot).await;
+    second.closed().await.assert_code(4409);
+    let refused = other.try_stream(&format!("slotName={slot}")).await.err().unwrap();
+    assert_eq!(refused.refusal(), (409, String::from("slot_in_use")), "the third time within 10 s");
+    postgres.execute("INSERT INTO t VALUES ('a')").await;
+    assert_eq!(third.inserted().await.0, "a", "who has it keeps it");
+    // Long ago, or on a clock that was set back since, it does not count.
+    for at in ["now() - interval '11 s'", "now() + interval '1 day'"] {
+        postgres.execute(&format!("UPDATE pgdeltastream.stream SET taken_over_at = ARRAY[{at}, {at}]")).await;
+        let last = other.stream(&slot).await;
+        last.leave().await;
+        third = service.stream(&slot).await;
+    }
+    third.leave().await;
+    service.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test]
 async fn an_instance_that_fails_to_take_over_takes_nothing() {
     let mut postgres = Postgres::with_settings(&[]).await;
     postgres.execute("CREATE ROLE app LOGIN REPLICATION; GRANT CREATE ON DATABASE postgres TO app; CREATE TABLE t (name text)").await;
