@@ -80,9 +80,9 @@ impl Progress {
         self.claimed.is_some_and(|claim| commit_end <= claim)
     }
 
-    /// Whether there is a position that the client says to have and that the wire has yet to reach.
-    pub fn has_claim(&self) -> bool {
-        self.claimed.is_some()
+    /// The position that the client says to have and that the wire has yet to reach.
+    pub fn claimed(&self) -> Option<Lsn> {
+        self.claimed
     }
 
     /// A transaction with something for the client came over the wire.

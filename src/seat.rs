@@ -58,6 +58,18 @@ struct Taken {
 /// Words that may wait for a session; the next one waits for its place.
 const MAX_WORDS: usize = 16;
 
+/// Who wants a seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// A client, which may take the seat from another.
+    Client {
+        /// Whether it wants that.
+        takeover: bool,
+    },
+    /// Nobody's client, on an errand: it takes the seat from nobody, and any client may have it.
+    Errand,
+}
+
 /// What the next one needs to make the present one leave.
 #[derive(Debug)]
 struct Handle {
@@ -67,6 +79,7 @@ struct Handle {
     sent: Arc<AtomicU64>,
     /// When the seat was last taken from somebody who had it, the latest last.
     takeovers: Vec<Instant>,
+    is_errand: bool,
 }
 
 /// Held by a session while it has its stream; dropped when it has let go of the slot.
@@ -102,7 +115,7 @@ pub enum NotSeated {
 
 impl Seats {
     /// Takes the seat of a stream, and waits until whoever had it has left or the time is over.
-    pub async fn take(&self, slot: &SlotName, takeover: bool, deadline: Instant) -> Result<Occupant, NotSeated> {
+    pub async fn take(&self, slot: &SlotName, arrival: Arrival, deadline: Instant) -> Result<Occupant, NotSeated> {
         let (stop, stopped) = watch::channel(None);
         let (words, said) = mpsc::channel(MAX_WORDS);
         let (left, sent) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
@@ -115,10 +128,12 @@ impl Seats {
             taken.seats.retain(|_, handle| !handle.left.is_cancelled());
             let takeovers = match taken.seats.get(slot) {
                 None => vec![],
-                Some(_) if !takeover => return Err(NotSeated::Taken),
-                Some(former) => former.taken_over()?,
+                Some(former) if former.is_errand && arrival != Arrival::Errand => former.takeovers.clone(),
+                Some(former) if arrival == (Arrival::Client { takeover: true }) => former.taken_over()?,
+                Some(_) => return Err(NotSeated::Taken),
             };
-            taken.seats.insert(slot.clone(), Handle { stop, words, left: left.clone(), sent: sent.clone(), takeovers })
+            let is_errand = arrival == Arrival::Errand;
+            taken.seats.insert(slot.clone(), Handle { stop, words, left: left.clone(), sent: sent.clone(), takeovers, is_errand })
         };
         let occupant = Occupant { stop: stopped, words: said, sent, _left: left.drop_guard() };
         if let Some(former) = former {
@@ -226,6 +241,9 @@ mod tests {
     use futures_util::FutureExt;
     use std::time::Duration;
 
+    const CLIENT: Arrival = Arrival::Client { takeover: true };
+    const POLITE: Arrival = Arrival::Client { takeover: false };
+
     fn slot() -> SlotName {
         "delta_face56".parse().unwrap()
     }
@@ -237,10 +255,10 @@ mod tests {
     #[tokio::test]
     async fn the_newest_gets_the_seat_when_the_one_before_has_left() {
         let seats = Seats::default();
-        let mut first = seats.take(&slot(), true, soon()).await.unwrap();
+        let mut first = seats.take(&slot(), CLIENT, soon()).await.unwrap();
         assert!(first.stopped().now_or_never().is_none());
         let (deadline, name) = (soon(), slot());
-        let mut second = Box::pin(seats.take(&name, true, deadline));
+        let mut second = Box::pin(seats.take(&name, CLIENT, deadline));
         assert!(second.as_mut().now_or_never().is_none(), "the first is still there");
         assert_eq!(first.stopped().await, Reason::Replaced);
         drop(first);
@@ -250,26 +268,43 @@ mod tests {
     #[tokio::test]
     async fn who_does_not_want_to_take_over_waits_for_nobody() {
         let seats = Seats::default();
-        let first = seats.take(&slot(), false, soon()).await.unwrap();
-        assert_eq!(seats.take(&slot(), false, soon()).await.unwrap_err(), NotSeated::Taken);
+        let first = seats.take(&slot(), POLITE, soon()).await.unwrap();
+        assert_eq!(seats.take(&slot(), POLITE, soon()).await.unwrap_err(), NotSeated::Taken);
         first.has_sent(Lsn::from(7));
         assert_eq!(seats.sent(&slot()), Some(Lsn::from(7)));
         drop(first);
         assert_eq!(seats.sent(&slot()), None);
-        assert!(seats.take(&slot(), false, soon()).await.is_ok());
+        assert!(seats.take(&slot(), POLITE, soon()).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_seat_that_goes_to_and_fro_stays_where_it_is() {
         let seats = Seats::default();
         let long_ago = Instant::now();
-        let _first = seats.take(&slot(), true, long_ago).await.unwrap();
-        let _second = seats.take(&slot(), true, long_ago).await.unwrap();
-        let mut third = seats.take(&slot(), true, long_ago).await.unwrap();
-        assert_eq!(seats.take(&slot(), true, long_ago).await.unwrap_err(), NotSeated::Fought);
+        let _first = seats.take(&slot(), CLIENT, long_ago).await.unwrap();
+        let _second = seats.take(&slot(), CLIENT, long_ago).await.unwrap();
+        let mut third = seats.take(&slot(), CLIENT, long_ago).await.unwrap();
+        assert_eq!(seats.take(&slot(), CLIENT, long_ago).await.unwrap_err(), NotSeated::Fought);
         assert!(third.stopped().now_or_never().is_none(), "who has it keeps it");
         tokio::time::advance(TAKEOVER_PERIOD).await;
-        assert!(seats.take(&slot(), true, long_ago).await.is_ok());
+        assert!(seats.take(&slot(), CLIENT, long_ago).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_is_on_an_errand_gives_way_to_every_client_and_takes_from_none() {
+        let seats = Seats::default();
+        for _ in 0..=MAX_TAKEOVERS {
+            let mut errand = seats.take(&slot(), Arrival::Errand, soon()).await.unwrap();
+            assert_eq!(seats.take(&slot(), Arrival::Errand, soon()).await.unwrap_err(), NotSeated::Taken);
+            let leaving = async {
+                assert_eq!(errand.stopped().await, Reason::Replaced);
+                drop(errand);
+            };
+            let (slot, deadline) = (slot(), soon());
+            let (client, ()) = tokio::join!(seats.take(&slot, POLITE, deadline), leaving);
+            let _client = client.unwrap();
+            assert_eq!(seats.take(&slot, Arrival::Errand, deadline).await.unwrap_err(), NotSeated::Taken);
+        }
     }
 
     #[tokio::test]
@@ -277,7 +312,7 @@ mod tests {
         let seats = Seats::default();
         let (position, deadline, slot) = (Lsn::from(7), soon(), slot());
         assert_eq!(seats.acknowledge(&slot, position, position, deadline).await, None);
-        let mut occupant = seats.take(&slot, true, deadline).await.unwrap();
+        let mut occupant = seats.take(&slot, CLIENT, deadline).await.unwrap();
         let hearing = async {
             let Call::Acknowledge(word) = occupant.called().await else { panic!("it is to stay") };
             assert_eq!(word.position, position);
@@ -292,9 +327,9 @@ mod tests {
     #[tokio::test]
     async fn nobody_is_seated_in_a_closed_house() {
         let seats = Seats::default();
-        let mut occupant = seats.take(&slot(), true, soon()).await.unwrap();
+        let mut occupant = seats.take(&slot(), CLIENT, soon()).await.unwrap();
         seats.close();
         assert_eq!(occupant.stopped().await, Reason::Stopping);
-        assert!(seats.take(&slot(), true, soon()).await.is_err());
+        assert!(seats.take(&slot(), CLIENT, soon()).await.is_err());
     }
 }

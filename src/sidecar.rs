@@ -29,7 +29,7 @@ use crate::postgres::service::Database;
 use crate::postgres::slots::Slot;
 use crate::postgres::wire::{Wire, WireError};
 use crate::registry::{Ownership, Registry};
-use crate::seat::{NotSeated, Occupant, Seats};
+use crate::seat::{Arrival, NotSeated, Occupant, Seats};
 use crate::slot;
 use crate::snapshot::{self, Framing, Page, Pieces, Reading, SnapshotError, Snapshots};
 use crate::stream::{Parts, Route, Session};
@@ -161,10 +161,11 @@ impl Sidecar {
     /// Opens a stream: all that can be refused is refused here. Whoever has the stream leaves first.
     pub async fn open_stream(self: &Arc<Self>, subscription: Subscription) -> Result<Session, Error> {
         let sidecar = Arc::clone(self);
-        self.to_its_end(async move { sidecar.open(subscription).await }).await
+        let arrival = Arrival::Client { takeover: subscription.takeover };
+        self.to_its_end(async move { sidecar.open(subscription, arrival).await }).await
     }
 
-    async fn open(&self, subscription: Subscription) -> Result<Session, Error> {
+    async fn open(&self, subscription: Subscription, arrival: Arrival) -> Result<Session, Error> {
         let slot = subscription.slot.clone();
         self.usable_slot(&slot).await?;
         let subscription = self.narrowed(subscription).await?;
@@ -179,7 +180,7 @@ impl Sidecar {
             options.switches.include_xids = Some(true);
         }
         let deadline = Instant::now() + SLOT_RELEASE_TIMEOUT;
-        let mut occupant = self.seats.take(&slot, subscription.takeover, deadline).await?;
+        let mut occupant = self.seats.take(&slot, arrival, deadline).await?;
         if self.usable_slot(&slot).await?.active_pid.is_some() {
             // It is streamed through another instance, or by another program.
             if !subscription.takeover {

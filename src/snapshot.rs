@@ -169,6 +169,9 @@ async fn read_into(database: &Database, page: &Page, pieces: &Sender) -> Result<
             }
         }
     }
+    if *framing == Framing::Lines && !reader.is_intact(database, &table).await? {
+        return Err(SnapshotError::Rewritten(name.clone()));
+    }
     send(writer.finish(), pieces).await?;
     Ok(reader.finish().await?)
 }

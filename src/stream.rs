@@ -85,6 +85,8 @@ pub struct Session {
     reply_requests: usize,
     /// Whether to end once the client's claim was passed.
     until_settled: bool,
+    /// Whether something of a transaction was sent, which no claim covers then.
+    is_past_claim: bool,
 }
 
 /// What comes before the next frame of Postgres.
@@ -166,6 +168,7 @@ impl Session {
             warnings: HashSet::new(),
             reply_requests: 0,
             until_settled: false,
+            is_past_claim: false,
         }
     }
 
@@ -174,9 +177,9 @@ impl Session {
         &self.route.slot
     }
 
-    /// Where it begins: behind all that the client has acknowledged.
+    /// Where it begins for the client: behind all that it has acknowledged.
     pub fn position(&self) -> Lsn {
-        self.progress.passed()
+        self.progress.claimed().unwrap_or(self.progress.passed())
     }
 
     /// Takes the client's word for all up to a position. What of that is still to come over the wire is not sent again.
@@ -200,7 +203,7 @@ impl Session {
 
     /// Whether nothing is left of the client's word that the wire has to pass.
     fn is_settled(&self) -> bool {
-        self.inbox.has_begun || !self.progress.has_claim()
+        self.is_past_claim || self.progress.claimed().is_none()
     }
 
     /// Streams until something ends it, then lets go of the slot, so that it can be had by another.
@@ -233,7 +236,7 @@ impl Session {
             if self.until_settled && self.is_settled() {
                 return Err(Ending::Settled);
             }
-            let had_claim = self.progress.has_claim();
+            let had_claim = self.progress.claimed().is_some();
             // In this order: what ends the session, what Postgres must hear now and then, what the client said, and only then more work.
             tokio::select! {
                 biased;
@@ -252,7 +255,7 @@ impl Session {
                     Step::Take(permit, next) => self.take(next, permit).await?,
                 },
             }
-            if had_claim && !self.progress.has_claim() {
+            if had_claim && self.progress.claimed().is_none() {
                 // Who claimed may be looking for it.
                 self.confirm_acknowledged().await?;
             }
@@ -291,7 +294,8 @@ impl Session {
 
     /// The client's word that did not come over its connection.
     async fn hear(&mut self, word: Word) -> Result<(), Ending> {
-        if self.accept(word.position, word.flushed).is_ok() {
+        // While this session settles another word, whoever asks is to ask again.
+        if !self.until_settled && self.accept(word.position, word.flushed).is_ok() {
             self.confirm_acknowledged().await?;
             // Whoever said it may have gone.
             let _ = word.accepted.send(());

@@ -79,7 +79,12 @@ impl Subscription {
             claim: Some(claim),
             empty_transactions: false,
             numbers: Numbers::Bare,
-            options: PluginOptions { format_version: FormatVersion::Two, ..PluginOptions::default() },
+            // Messages owe nothing to anybody.
+            options: PluginOptions {
+                format_version: FormatVersion::Two,
+                add_msg_prefixes: vec![MessagePrefix::ours()],
+                ..PluginOptions::default()
+            },
         }
     }
 

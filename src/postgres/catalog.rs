@@ -50,7 +50,7 @@ WHERE k.ordinal <= key.indnkeyatts ORDER BY k.ordinal";
 
 /// A table is made of its partitions and heirs, a view of what it reads. A materialised view has rows of its own.
 ///
-/// A rewrite and a TRUNCATE make new files. A column that was dropped and added again has the same name and another number. Heirs have the
+/// What is NOT NULL today the planner takes for such in any snapshot, and would pass over its nulls. A rewrite and a TRUNCATE make new files. A column that was dropped and added again has the same name and another number. Heirs have the
 /// columns of what they are heirs of.
 const FACTS: &str = "
 WITH RECURSIVE made_of (oid, is_heir) AS (
@@ -63,7 +63,7 @@ WITH RECURSIVE made_of (oid, is_heir) AS (
         WHERE v.oid = m.oid AND v.relkind = 'v' AND d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass) AS part)
 SELECT c.oid, 'file ' || c.relfilenode FROM made_of m JOIN pg_class c ON c.oid = m.oid
 UNION ALL
-SELECT m.oid, concat_ws(' ', 'column', a.attnum, a.atttypid, a.attname) FROM made_of m JOIN pg_attribute a ON a.attrelid = m.oid
+SELECT m.oid, concat_ws(' ', 'column', a.attnum, a.atttypid, a.attnotnull, a.attname) FROM made_of m JOIN pg_attribute a ON a.attrelid = m.oid
 WHERE NOT m.is_heir AND a.attnum > 0 AND NOT a.attisdropped
 UNION ALL
 SELECT m.oid, 'view ' || hashtextextended(r.ev_action::text, 0) FROM made_of m JOIN pg_rewrite r ON r.ev_class = m.oid";

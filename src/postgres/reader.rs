@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
+use sha2::{Digest, Sha256};
 use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Postgres};
 use tokio::time::timeout;
@@ -140,10 +141,15 @@ impl Reader {
     }
 }
 
-/// By which an anchor is known to other processes. Postgres cuts it to 63 bytes, and compares it cut.
+/// By which an anchor is known to other processes. Postgres would cut it to 63 bytes, and then others might have the same.
 fn application_name(slot: &SlotName) -> String {
     let mut name = format!("pgdeltastream anchor {slot}");
-    name.truncate(MAX_NAME_BYTES);
+    if name.len() > MAX_NAME_BYTES {
+        let digest = Sha256::digest(slot.as_str());
+        let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        name.truncate(MAX_NAME_BYTES - digest.len());
+        name.push_str(&digest);
+    }
     name
 }
 

@@ -10,7 +10,7 @@ use crate::contract::subscription::Subscription;
 use crate::lsn::Lsn;
 use crate::name::SlotName;
 use crate::progress::Ahead;
-use crate::seat::ShuttingDown;
+use crate::seat::{Arrival, ShuttingDown};
 use crate::stream::{Away, Ending};
 
 impl Sidecar {
@@ -53,7 +53,7 @@ impl Sidecar {
         if self.usable_slot(slot).await?.confirmed_flush.is_some_and(|confirmed| confirmed >= position) {
             return Ok(true);
         }
-        let session = self.open(Subscription::settling(slot.clone(), position)).await?;
+        let session = self.open(Subscription::settling(slot.clone(), position), Arrival::Errand).await?;
         match session.settle(deadline).await {
             Ending::Settled => Ok(true),
             Ending::Replaced => Ok(false),

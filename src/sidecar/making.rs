@@ -84,10 +84,25 @@ impl Sidecar {
                 Some(slot) => sidecar.make_named(&mut lock, NewStream { slot, kind: StreamKind::Stream, filter, has_snapshot }).await,
                 None => sidecar.make_unnamed(&mut lock, StreamKind::Stream, filter, has_snapshot).await,
             };
+            let shown = match made {
+                Ok(slot) => sidecar.show_made(&mut lock, &slot).await,
+                Err(error) => Err(error),
+            };
             lock.release().await;
-            sidecar.show_stream(&made?).await
+            shown
         })
         .await
+    }
+
+    /// How a new stream looks. One that nobody was told of is ended again: nobody would know that it keeps WAL.
+    async fn show_made(&self, lock: &mut Lock, slot: &SlotName) -> Result<StreamInfo, Error> {
+        let shown = self.show_stream(slot).await;
+        if shown.is_err()
+            && let Err(error) = self.end(lock, slot).await
+        {
+            tracing::warn!(%slot, %error, "a stream that was made for a call that failed is still there");
+        }
+        shown
     }
 
     async fn make_unnamed(&self, lock: &mut Lock, kind: StreamKind, filter: Filter, has_snapshot: bool) -> Result<SlotName, Error> {

@@ -31,7 +31,12 @@ impl Sidecar {
     /// Lets a snapshot go, if it is there. Who reads it may go on to the end.
     pub async fn release_snapshot(&self, slot: Option<SlotName>) -> Result<(), Error> {
         let slot = self.known_or_init(slot).await?;
-        self.snapshots.release(&slot).await;
+        if self.snapshots.knows(&slot) {
+            self.snapshots.release(&slot).await;
+        } else {
+            // If there is one, it is another instance's.
+            self.database.terminate_anchor(&slot).await?;
+        }
         Ok(())
     }
 

@@ -67,8 +67,6 @@ struct Snapshot {
     /// When the last reader left.
     read_at: Instant,
     readers: usize,
-    /// Ends those who read when it is too old.
-    too_old: CancellationToken,
 }
 
 /// Held while a snapshot is read, which keeps it from expiring unread.
@@ -77,7 +75,8 @@ pub struct Reading {
     snapshots: Snapshots,
     slot: SlotName,
     exported: Exported,
-    too_old: CancellationToken,
+    /// When reading must end, whatever has become of the snapshot.
+    too_old_at: Option<Instant>,
 }
 
 /// How a snapshot is doing.
@@ -112,7 +111,7 @@ impl Snapshots {
     /// Keeps a new slot's snapshot.
     pub fn insert(&self, slot: SlotName, anchor: Anchor) {
         let now = Instant::now();
-        let snapshot = Snapshot { anchor, made_at: now, read_at: now, readers: 0, too_old: CancellationToken::new() };
+        let snapshot = Snapshot { anchor, made_at: now, read_at: now, readers: 0 };
         self.kept().insert(slot, Kept::Ready(Box::new(snapshot)));
         self.0.changed.notify_one();
     }
@@ -123,8 +122,9 @@ impl Snapshots {
             Kept::Ended(end) => Some(Err(*end)),
             Kept::Ready(snapshot) => {
                 snapshot.readers += 1;
-                let (exported, too_old) = (snapshot.anchor.exported().clone(), snapshot.too_old.clone());
-                Some(Ok(Reading { snapshots: self.clone(), slot: slot.clone(), exported, too_old }))
+                let exported = snapshot.anchor.exported().clone();
+                let too_old_at = self.0.settings.max_age().map(|max_age| snapshot.made_at + max_age);
+                Some(Ok(Reading { snapshots: self.clone(), slot: slot.clone(), exported, too_old_at }))
             }
         }
     }
@@ -210,9 +210,6 @@ impl Snapshots {
         let settings = &self.0.settings;
         if let Some(snapshot) = self.end(slot, end, |snapshot| snapshot.expiry(settings) == Some((at, end))) {
             tracing::info!(%slot, "the snapshot {end}");
-            if end == End::TooOld {
-                snapshot.too_old.cancel();
-            }
             snapshot.anchor.release().await;
         }
     }
@@ -248,7 +245,10 @@ impl Reading {
 
     /// Waits until reading must end, as the snapshot is too old.
     pub async fn too_old(&self) {
-        self.too_old.cancelled().await;
+        match self.too_old_at {
+            Some(at) => sleep_until(at).await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Takes note that it cannot be imported any more.

@@ -30,8 +30,10 @@ pub async fn list(
 ) -> Result<Vec<SnapshotTable>, SnapshotError> {
     let deadline = Instant::now() + SAMPLING_TIMEOUT;
     let mut reader = open(database, snapshot).await?;
+    let all = reader.tables().await?;
+    let mut reader = Some(reader);
     let mut tables = vec![];
-    for table in reader.tables().await? {
+    for table in all {
         let [name, above @ ..] = &*table.names else { continue };
         let names = table.names.iter().map(|name| (name.schema.as_str(), name.table.as_str()));
         let is_named = named.is_empty() || named.iter().any(|pattern| pattern.matches(&name.schema, &name.table));
@@ -41,18 +43,26 @@ pub async fn list(
         let mut listed = describe(&table, name, above.first());
         let is_large = matches!(table.kind.as_str(), "r" | "p") && table.bytes.is_some_and(|bytes| bytes >= LARGE);
         if is_large && table.readable && !table.key.is_empty() && Instant::now() < deadline {
-            match timeout_at(deadline, sample(&mut reader, name, table.bytes.unwrap_or_default())).await {
-                Ok(Ok(points)) => listed.split_points = points,
-                // A transaction that failed is of no more use, and neither is a connection on which something is still going on.
-                failed => {
-                    tracing::debug!(table = %name, ?failed, "no split points");
-                    reader = open(database, snapshot).await?;
-                }
+            // A transaction that failed is of no more use, and neither is a connection on which something is still going on: it is not put back.
+            let sampling = async {
+                let mut sampler = match reader.take() {
+                    Some(reader) => reader,
+                    None => open(database, snapshot).await?,
+                };
+                listed.split_points = sample(&mut sampler, name, table.bytes.unwrap_or_default()).await?;
+                reader = Some(sampler);
+                Ok::<_, SnapshotError>(())
+            };
+            match timeout_at(deadline, sampling).await {
+                Ok(Ok(())) => {}
+                failed => tracing::debug!(table = %name, ?failed, "no split points"),
             }
         }
         tables.push(listed);
     }
-    reader.finish().await?;
+    if let Some(reader) = reader {
+        reader.finish().await?;
+    }
     Ok(tables)
 }
 

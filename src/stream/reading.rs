@@ -119,12 +119,14 @@ impl Session {
                 Item::Part { commit_end, .. } if self.progress.is_claimed(commit_end) => {}
                 Item::Part { text, .. } => {
                     self.gear.cut();
+                    self.is_past_claim = true;
                     self.send(permit, text.into());
                     return Ok(());
                 }
                 Item::Last { text, commit_end } => {
                     self.gear.end();
                     if self.progress.transaction(commit_end)? == Verdict::Send {
+                        self.is_past_claim = true;
                         self.occupant.has_sent(commit_end);
                         self.send(permit, Message { position: Some(commit_end), ..text.into() });
                         return Ok(());

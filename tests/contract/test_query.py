@@ -143,6 +143,10 @@ class Check:
         return text == "true" if is_boolean and text in ["true", "false"] else text
 
 
+# A close frame with code 1000, masked with zeros.
+GOODBYE = bytes([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE8])
+
+
 def answer(query, headers={}):
     """Asks for a websocket: the answer, and the problem if that is one."""
     connection = http.client.HTTPConnection(urlsplit(SERVICE).netloc, timeout=60)
@@ -154,6 +158,10 @@ def answer(query, headers={}):
     if response.status == 101:
         accepted = hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()
         assert response.headers["Sec-WebSocket-Accept"] == base64.b64encode(accepted).decode()
+        # Until the service has said goodbye too, the stream is still taken.
+        connection.sock.sendall(GOODBYE)
+        while connection.sock.recv(4096):
+            pass
     else:
         problem = json.loads(response.read())
     response.close()

@@ -99,6 +99,13 @@ impl EventSource {
         }
     }
 
+    /// Where the stream begins: an id without an event.
+    pub async fn beginning(&mut self) -> String {
+        let block = in_time("the beginning", self.block()).await.unwrap();
+        assert!(!block.contains("data"), "{block}");
+        block.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned()
+    }
+
     /// What ends with an empty line.
     async fn block(&mut self) -> Option<String> {
         // What was searched before is not searched again: an event may be long.

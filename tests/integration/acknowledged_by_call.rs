@@ -71,6 +71,27 @@ async fn a_claim_outlives_the_service() {
 }
 
 #[tokio::test]
+async fn messages_between_do_not_stand_for_what_was_passed() {
+    let (postgres, service) = start().await;
+    postgres.execute("CREATE TABLE t (name text)").await;
+    let slot = service.init().await;
+    // More of them than may wait for a client.
+    for statement in [
+        "INSERT INTO t VALUES ('a')",
+        "SELECT pg_logical_emit_message(false, 'p', 'x') FROM generate_series(1, 2000)",
+        "INSERT INTO t VALUES ('b')",
+    ] {
+        postgres.execute(statement).await;
+    }
+    let position = postgres.written().await;
+    postgres.execute("INSERT INTO t VALUES ('c')").await;
+    assert_eq!(service.acknowledge(&slot, &position.to_string()).await.status, 204);
+    let mut client = service.try_stream(&format!("slotName={slot}&messages=false")).await.unwrap();
+    assert_eq!(client.inserted().await.0, "c");
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn inside_a_transaction_it_counts_for_those_wholly_before() {
     let (postgres, service, slot, positions) = setup().await;
     let inside = Lsn::from(lsn(&positions[1]).to_u64() - 1).to_string();

@@ -85,6 +85,7 @@ async fn what_was_received_is_acknowledged_at_the_reconnect_over_a_restart_of_th
 
     let service = Service::start(&postgres).await;
     let mut source = again(&service, &slot, &source.last_id).await;
+    assert_eq!(source.beginning().await, position.to_string(), "not what the wire has yet to pass");
     assert_eq!(source.inserted().await, "c");
     eventually("the confirmation", async || (postgres.confirmed(&slot).await == position).then_some(())).await;
     service.stop().await;

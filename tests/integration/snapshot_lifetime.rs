@@ -138,3 +138,23 @@ async fn many_read_one_snapshot_at_once_while_it_streams() {
     assert_eq!(client.transaction().await.0.len(), 6);
     service.stop().await;
 }
+
+#[tokio::test]
+async fn one_is_let_go_through_any_instance_and_no_other_with_it() {
+    let (postgres, service) = start().await;
+    postgres.execute(TABLE).await;
+    let other = Service::start(&postgres).await;
+    // As long as names may be, and the same up to the last letter.
+    let [one, two] = ["1", "2"].map(|last| "s".repeat(62) + last);
+    for name in [&one, &two] {
+        service.create(json!({"name": name})).await;
+    }
+    assert_eq!(other.delete(&format!("/v1/snapshot?slotName={one}")).await.status, 204);
+    eventually("the anchor to go", async || (anchors(&postgres).await == "1").then_some(())).await;
+    let refused = service.data(json!({"slotName": one, "table": "t"})).await;
+    assert_eq!(refused.refusal(), (410, String::from("snapshot_gone")));
+    assert_eq!(service.delete(&format!("/v1/streams/{one}")).await.status, 204);
+    assert_eq!(service.rows(json!({"slotName": two, "table": "t"})).await.len(), 10);
+    service.stop().await;
+    other.stop().await;
+}

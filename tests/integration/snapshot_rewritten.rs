@@ -34,6 +34,7 @@ async fn a_rewritten_table_is_refused() {
         ("ALTER TABLE t DROP n CASCADE; ALTER TABLE t ADD n integer", "t"),
         ("DROP VIEW v; ALTER TABLE t RENAME id TO x; ALTER TABLE t RENAME n TO id; ALTER TABLE t RENAME x TO n", "t"),
         ("CREATE OR REPLACE VIEW v AS SELECT * FROM t WHERE id > 50", "v"),
+        ("ALTER TABLE t ALTER n SET NOT NULL", "t"),
         ("TRUNCATE p1", "p"),
         ("ALTER TABLE p DETACH PARTITION p1", "p"),
         ("ALTER TABLE p ATTACH PARTITION loose FOR VALUES FROM (11) TO (20)", "p"),
@@ -59,6 +60,27 @@ async fn other_changes_are_not_in_the_way() {
         assert!(rows[0].get("later").is_none(), "a row as of the snapshot has the columns of then");
         service.stop().await;
     }
+}
+
+#[tokio::test]
+async fn constraints_of_today_say_nothing_of_the_rows_of_then() {
+    let (postgres, service) = start().await;
+    postgres.execute("CREATE TABLE p (id integer PRIMARY KEY, n integer) PARTITION BY RANGE (id)").await;
+    postgres
+        .execute(
+            "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (1000); CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (1000) TO (2000)",
+        )
+        .await;
+    postgres.execute("INSERT INTO p SELECT n, n FROM generate_series(1, 1999) n").await;
+    service.init().await;
+    postgres
+        .execute("DELETE FROM p WHERE id > 1500; ALTER TABLE p2 ADD CHECK (id <= 1500); ALTER TABLE p1 ADD CHECK (n < 0) NOT VALID")
+        .await;
+    let rows = service.rows(json!({"table": "p", "after": {"id": 1500}})).await;
+    assert_eq!(rows.len(), 499);
+    let rows = service.rows(json!({"table": "p", "after": {"id": 1500}, "until": {"id": 1800}})).await;
+    assert_eq!(rows.len(), 300);
+    service.stop().await;
 }
 
 #[tokio::test]
