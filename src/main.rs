@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(cli.log())?;
+    let filter = EnvFilter::try_new(format!("{},{}", server::QUIET, cli.log()))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).init();
     Runtime::new().map_err(Failure::Runtime)?.block_on(run(cli))
 }

@@ -16,6 +16,9 @@ use crate::postgres::service::{Database, RegistryMissing};
 use crate::registry::Registry;
 use crate::sidecar::Sidecar;
 
+/// What is not logged unless asked for: that a client hangs up is no error of ours, and where it matters we say so ourselves.
+pub const QUIET: &str = "warp::server::run=off";
+
 /// The service could not start, or not stop in order.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
