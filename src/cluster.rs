@@ -153,6 +153,21 @@ impl Cluster {
         }
     }
 
+    /// Makes a standby of this cluster and waits until it accepts connections. It follows what answers on `port`, which leads to this cluster.
+    pub fn standby(&self, port: u16) -> Result<Self, ClusterError> {
+        let mut folder = new_folder()?;
+        let mut backup = Command::new(self.program("pg_basebackup"));
+        backup.args(["-h", self.host(), "-p", &self.port.to_string(), "-U", SUPERUSER, "-X", "stream", "-c", "fast", "--no-sync", "-R"]);
+        backup.arg("-D").arg(folder.path().join("data"));
+        run(&mut folder, &mut backup)?;
+        let primary = format!("host={} port={port} user={SUPERUSER}", self.host());
+        let mut settings = self.settings.clone();
+        settings.push(("primary_conninfo".to_owned(), primary));
+        let port = free_port().map_err(ClusterError::Port)?;
+        let mut standby = Self { server: Server(None), folder, program: self.program.clone(), settings, port };
+        standby.start_again().map(|()| standby)
+    }
+
     /// Starts the server on its old port and data and waits until it accepts connections. A server that runs is left alone.
     pub fn start_again(&mut self) -> Result<(), ClusterError> {
         if self.is_running() {
@@ -255,7 +270,8 @@ impl Cluster {
     /// Whether the server says in its lock file that it is ready: the process is in the first line, the state in the eighth.
     fn accepts_connections(&self, process: u32) -> bool {
         let lock = fs::read_to_string(self.data_folder().join("postmaster.pid")).unwrap_or_default();
-        lock.lines().next() == Some(process.to_string().as_str()) && lock.lines().nth(7).is_some_and(|state| state.trim_end() == "ready")
+        let is_ready = |state: &str| ["ready", "standby"].contains(&state.trim_end());
+        lock.lines().next() == Some(process.to_string().as_str()) && lock.lines().nth(7).is_some_and(is_ready)
     }
 
     fn log_file(&self) -> PathBuf {

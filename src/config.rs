@@ -1,6 +1,8 @@
 //! Every setting and every limit, read once from the command line and the environment into typed values.
 
 mod limits;
+mod patience;
+mod wal;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,6 +17,8 @@ use serde_json::{Value, json};
 use crate::name::SlotName;
 
 pub use limits::*;
+pub use patience::Patience;
+pub use wal::{WalLimitAction, WalSettings};
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -123,6 +127,14 @@ pub struct Config {
     #[command(flatten)]
     #[schemars(flatten)]
     pub snapshots: SnapshotSettings,
+    /// How long to wait for those at the other ends.
+    #[command(flatten)]
+    #[schemars(flatten)]
+    pub patience: Patience,
+    /// What to do about WAL that the server keeps for streams.
+    #[command(flatten)]
+    #[schemars(flatten)]
+    pub wal: WalSettings,
     /// What to log: error, warn, info, debug, trace, or by module [default: info; with a command: warn]
     #[arg(long = "log", env = "RUST_LOG", global = true, value_name = "FILTER")]
     #[schemars(rename = "RUST_LOG", with = "String")]

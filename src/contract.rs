@@ -152,10 +152,7 @@ pub fn read_query<T: Request>(parameters: Vec<(String, String)>) -> Result<T, In
     let mut object = serde_json::Map::new();
     let mut repeated = vec![];
     for (name, text) in parameters {
-        let value = match text.as_str() {
-            "true" | "false" if is_boolean::<T>(&name) => Value::Bool(text == "true"),
-            _ => Value::String(text),
-        };
+        let value = value(type_of::<T>(&name).as_deref(), text);
         if object.insert(name.clone(), value).is_some() {
             repeated.extend(Invalid::at(&pointer(&name), "given more than once").faults);
         }
@@ -168,9 +165,19 @@ pub fn read_query<T: Request>(parameters: Vec<(String, String)>) -> Result<T, In
     Err(Invalid { faults: repeated })
 }
 
-fn is_boolean<T: Message>(property: &str) -> bool {
+/// What a parameter says, read as its type; whatever does not fit is left for the schema to refuse.
+fn value(kind: Option<&str>, text: String) -> Value {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty();
+    match kind {
+        Some("boolean") if text == "true" || text == "false" => Value::Bool(text == "true"),
+        Some("integer") if is_number => text.parse::<u64>().map_or(Value::String(text), Value::from),
+        _ => Value::String(text),
+    }
+}
+
+fn type_of<T: Message>(property: &str) -> Option<String> {
     let schema: Value = serde_json::from_str(T::SCHEMA).unwrap_or_default();
-    schema.pointer(&format!("/properties/{property}/type")).is_some_and(|kind| kind == "boolean")
+    schema.pointer(&format!("/properties/{property}/type"))?.as_str().map(str::to_owned)
 }
 
 /// Error texts repeat the whole offending value, however long it is.

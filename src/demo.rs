@@ -65,7 +65,7 @@ pub enum DemoError {
 
 /// Shows everything until `shutdown`, then leaves nothing behind.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), DemoError> {
-    let listener = listen(&config.server_host, config.server_port).await?;
+    let listener = listen(&config.server_host, config.server_port, config.patience.ping_timeout()).await?;
     let cluster = spawn_blocking(|| Cluster::start(&[])).await??;
     let config = beside(&cluster, config);
     let database = cluster.url(&config.postgres.database);

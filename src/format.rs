@@ -4,6 +4,7 @@
 
 mod admission;
 mod events;
+mod place;
 mod records;
 pub mod relation;
 mod tables;
@@ -50,6 +51,16 @@ pub enum Item {
     Outside(String),
 }
 
+impl Item {
+    /// Where a transaction ends with this, if one does.
+    pub fn end(&self) -> Option<Lsn> {
+        match self {
+            Self::Last { commit_end, .. } | Self::Nothing { commit_end } => Some(*commit_end),
+            Self::Part { .. } | Self::Outside(_) => None,
+        }
+    }
+}
+
 /// What must be known before a frame can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Missing {
@@ -81,6 +92,17 @@ pub enum Read {
     Missing(Missing, Vec<u8>),
 }
 
+/// A frame that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// It is not what wal2json writes.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// The wire was taken up anew in the middle of a transaction, and another one came.
+    #[error("the transaction that was being sent did not come again")]
+    AnotherTransaction,
+}
+
 /// A client's format.
 #[derive(Debug)]
 pub enum Format {
@@ -94,7 +116,7 @@ pub enum Format {
 
 impl Format {
     /// Reads a frame and puts what comes of it at the end of `items`.
-    pub fn read(&mut self, frame: Vec<u8>, items: &mut VecDeque<Item>) -> Result<Read, Malformed> {
+    pub fn read(&mut self, frame: Vec<u8>, items: &mut VecDeque<Item>) -> Result<Read, ReadError> {
         let read = match self {
             Self::Transactions(transactions) => transactions.read(frame, items),
             Self::Records(records) => records.read(frame, items),
@@ -179,12 +201,13 @@ impl Format {
         matches!(self, Self::Events(_)).then(|| events::notice(code, message, table))
     }
 
-    /// The wire is taken up anew, at the end of the last transaction that was read to its end: what was read after that comes again.
-    pub fn start_over(&mut self) {
+    /// The wire is taken up anew, at the end of the last transaction that was read to its end. What was read after that comes again, and is
+    /// passed over.
+    pub fn rewind(&mut self) {
         match self {
-            Self::Transactions(transactions) => transactions.start_over(),
-            Self::Records(records) => records.start_over(),
-            Self::Events(events) => events.start_over(),
+            Self::Transactions(transactions) => transactions.rewind(),
+            Self::Records(records) => records.rewind(),
+            Self::Events(events) => events.rewind(),
         }
     }
 }

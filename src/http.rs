@@ -48,7 +48,8 @@ pub fn routes(sidecar: Arc<Sidecar>, origins: Origins) -> impl Filter<Extract = 
     let websocket = warp::ws().map(Some).or(warp::any().map(|| None)).unify();
 
     let healthz = at(api::HEALTHZ, GET).map(healthz);
-    let init = at(api::INIT, &[Method::GET, Method::POST]).and(sidecar.clone()).then(init);
+    let readyz = at(api::READYZ, GET).and(sidecar.clone()).then(readyz);
+    let init = at(api::INIT, &[Method::GET, Method::POST]).and(warp::header::headers_cloned()).and(sidecar.clone()).then(init);
     let streams = at(api::STREAMS, GET).and(nothing_asked()).and(sidecar.clone()).then(list_streams);
     let create_stream = at(api::STREAMS, &[Method::POST]).and(sidecar.clone()).and(headers).and(warp::body::stream()).then(create_stream);
     let one_stream = with_parameter(api::STREAM_OF_SLOT, GET).and(nothing_asked()).and(sidecar.clone()).then(show_stream);
@@ -76,7 +77,7 @@ pub fn routes(sidecar: Arc<Sidecar>, origins: Origins) -> impl Filter<Extract = 
     let resources = streams.or(create_stream).unify().or(one_stream).unify().or(delete_stream).unify();
     let snapshots = snapshot.or(snapshot_tables).unify().or(snapshot_data).unify();
     let streaming = stream.or(acknowledge).unify();
-    let calls = healthz.or(init).unify().or(resources).unify().or(snapshots).unify().or(streaming).unify();
+    let calls = healthz.or(readyz).unify().or(init).unify().or(resources).unify().or(snapshots).unify().or(streaming).unify();
     let documents = schemas.or(schema).unify().or(table_schema).unify().or(openapi).unify().or(asyncapi).unify().or(docs).unify();
     let everything = from_elsewhere.or(root).unify().or(calls).unify().or(documents).unify().or(anything_else).unify();
     headers.and(everything).map(move |headers: HeaderMap, mut response: Response| {
@@ -116,11 +117,17 @@ fn healthz() -> Response {
     warp::reply::json(&Health { status: Status::Ok }).into_response()
 }
 
-async fn init(sidecar: Arc<Sidecar>) -> Response {
-    answer(sidecar.init().await.map(|slot| {
-        let response = InitResponse { slot_name: slot.to_string() };
-        warp::reply::json(&response).into_response()
-    }))
+async fn readyz(sidecar: Arc<Sidecar>) -> Response {
+    answer(sidecar.readiness().await.map(|()| healthz()))
+}
+
+async fn init(headers: HeaderMap, sidecar: Arc<Sidecar>) -> Response {
+    let init = async {
+        origin::refuse_links(&headers)?;
+        let response = InitResponse { slot_name: sidecar.init().await?.to_string() };
+        Ok::<_, Refusal>(warp::reply::json(&response).into_response())
+    };
+    answer(init.await)
 }
 
 async fn list_streams(asked: Result<(), Refusal>, sidecar: Arc<Sidecar>) -> Response {

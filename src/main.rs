@@ -83,7 +83,7 @@ async fn work(cli: Cli, shutdown: CancellationToken) -> Result<(), Failure> {
 }
 
 async fn serve(config: Config, shutdown: CancellationToken) -> Result<(), Failure> {
-    let listener = listen(&config.server_host, config.server_port).await?;
+    let listener = listen(&config.server_host, config.server_port, config.patience.ping_timeout()).await?;
     Ok(server::run(config, listener, shutdown).await?)
 }
 

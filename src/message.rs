@@ -43,7 +43,7 @@ pub use snapshot::{KeyValues, OrderBy, SnapshotDataRequest};
 pub use stream::{NumberForm, StreamFormat, StreamQuery};
 pub use streams::{
     CreateStreamRequest, SnapshotInfo, SnapshotQuery, SnapshotState, StreamAction, StreamInfo, StreamKind, StreamList, StreamState,
-    WalStatus,
+    WalAlarm, WalStatus,
 };
 pub use tables::{SnapshotColumn, SnapshotTable, SnapshotTables, SnapshotTablesQuery, TableKind};
 pub use wal2json::{

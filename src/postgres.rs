@@ -20,6 +20,7 @@ macro_rules! is_for_clients {
 pub mod catalog;
 pub mod listing;
 pub mod preflight;
+pub mod pulse;
 pub mod reader;
 pub mod relations;
 pub mod replication;
@@ -30,6 +31,7 @@ pub mod streamed;
 pub mod streams;
 pub mod table;
 pub mod tls;
+mod transaction;
 pub mod types;
 mod view;
 pub mod wire;

@@ -156,6 +156,16 @@ impl Progress {
         Ok(())
     }
 
+    /// How many transactions the client was sent and has not acknowledged, so far as they are remembered one by one.
+    pub fn unacknowledged(&self) -> usize {
+        self.unacknowledged.len()
+    }
+
+    /// What the slot can have been told at most. If it stands higher, somebody else was there.
+    pub fn settled(&self) -> Lsn {
+        self.acknowledged.max(self.confirmed)
+    }
+
     /// Whether Postgres has not heard of the latest acknowledgement.
     pub fn owes_confirmation(&self) -> bool {
         self.acknowledged > self.confirmed

@@ -171,7 +171,8 @@ impl Table {
             (vec![Part { conditions: vec![], order: directed(named.chain(places), direction) }], None)
         };
         let numbers = if request.numbers.is_some() { Numbers::Strings } else { Numbers::Bare };
-        Ok(Selection { numbers, limit: request.limit, check, offset: request.offset, ..self.rows(&chosen, parts) })
+        let source = if request.only { format!("ONLY {}", self.name) } else { self.name.to_string() };
+        Ok(Selection { numbers, limit: request.limit, check, offset: request.offset, source, ..self.rows(&chosen, parts) })
     }
 
     /// All rows of these parts, with these columns.

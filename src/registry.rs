@@ -42,6 +42,8 @@ pub enum Standing {
     FormerOwner,
     /// Nobody's: it is being dropped, or was.
     Gone,
+    /// Ours, in a state of the database that does not know of it yet: it was restored.
+    Restored,
 }
 
 /// The right to write a stream's position.
@@ -112,8 +114,8 @@ impl Registry {
         self.due_positions().get(slot).map(|due| due.acknowledged)
     }
 
-    /// Makes us the owner of a stream, and says what its client acknowledged last. None: the stream is not there any more.
-    pub async fn take(&self, slot: &SlotName, system: &System) -> Result<Option<(Ownership, Option<Lsn>)>, QueryError> {
+    /// Makes us the owner of a stream, and says what its client acknowledged last, and in which timeline. None: the stream is not there any more.
+    pub async fn take(&self, slot: &SlotName, system: &System) -> Result<Option<(Ownership, Option<(Lsn, i32)>)>, QueryError> {
         let Some(database) = &self.database else { return Ok(Some((Ownership { slot: slot.clone(), epoch: 0, former: None }, None))) };
         // What was acknowledged under the ownership that ends here would not count any more.
         self.flush().await?;
@@ -138,6 +140,7 @@ impl Registry {
         let Some(database) = &self.database else { return Ok(Standing::Owner) };
         Ok(match database.owner(&ownership.slot).await? {
             Some(owner) if owner == (self.instance.clone(), ownership.epoch) => Standing::Owner,
+            Some((_, epoch)) if epoch < ownership.epoch => Standing::Restored,
             Some(_) => Standing::FormerOwner,
             None => Standing::Gone,
         })
@@ -149,6 +152,12 @@ impl Registry {
         database.begin_removal(slot).await
     }
 
+    /// Writes down that it is not to be dropped after all.
+    pub async fn undo_removal(&self, slot: &SlotName) -> Result<(), QueryError> {
+        let Some(database) = &self.database else { return Ok(()) };
+        database.undo_removal(slot).await
+    }
+
     /// Forgets a stream.
     pub async fn forget(&self, slot: &SlotName) -> Result<(), QueryError> {
         self.due_positions().remove(slot);
@@ -156,10 +165,10 @@ impl Registry {
         database.forget(slot).await
     }
 
-    /// Marks a position to be kept, with the next write.
-    pub fn acknowledged(&self, ownership: &Ownership, acknowledged: Lsn) {
+    /// Marks a position to be kept, with the next write, and the history that it is in.
+    pub fn acknowledged(&self, ownership: &Ownership, acknowledged: Lsn, timeline: i32) {
         if self.database.is_some() {
-            let position = Position { slot: ownership.slot.clone(), epoch: ownership.epoch, acknowledged };
+            let position = Position { slot: ownership.slot.clone(), epoch: ownership.epoch, acknowledged, timeline };
             self.due_positions().insert(ownership.slot.clone(), position);
             self.wake.notify_one();
         }

@@ -1,7 +1,7 @@
 //! One consumer a stream: the newest connection takes the seat, and whoever had it is told and waited for.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -21,6 +21,10 @@ pub enum Reason {
     SlotGone,
     /// The service shuts down.
     Stopping,
+    /// The server keeps too much WAL for it.
+    TooMuchWal,
+    /// The same, and the slot is about to be dropped for it.
+    DroppedForItsWal,
 }
 
 /// What a session hears beside its connection.
@@ -37,8 +41,8 @@ pub enum Call {
 pub struct Word {
     /// The position.
     pub position: Lsn,
-    /// How far the server was by then.
-    pub flushed: Lsn,
+    /// How far the server was by then, if that was asked for. Without it, only what was sent counts.
+    pub flushed: Option<Lsn>,
     /// To be told that it counts. To drop it says that it does not.
     pub accepted: oneshot::Sender<()>,
 }
@@ -76,10 +80,21 @@ struct Handle {
     stop: watch::Sender<Option<Reason>>,
     words: mpsc::Sender<Word>,
     left: CancellationToken,
-    sent: Arc<AtomicU64>,
+    seen: Arc<Seen>,
     /// When the seat was last taken from somebody who had it, the latest last.
     takeovers: Vec<Instant>,
     is_errand: bool,
+}
+
+/// What others may see of a session.
+#[derive(Debug, Default)]
+struct Seen {
+    /// How far the client was sent changes.
+    sent: AtomicU64,
+    /// Why nothing comes from Postgres, while that is so.
+    stalled: Mutex<Option<String>>,
+    /// Whether it has ended and only has to let go of the slot.
+    is_leaving: AtomicBool,
 }
 
 /// Held by a session while it has its stream; dropped when it has let go of the slot.
@@ -87,7 +102,7 @@ struct Handle {
 pub struct Occupant {
     stop: watch::Receiver<Option<Reason>>,
     words: mpsc::Receiver<Word>,
-    sent: Arc<AtomicU64>,
+    seen: Arc<Seen>,
     _left: DropGuard,
 }
 
@@ -118,7 +133,7 @@ impl Seats {
     pub async fn take(&self, slot: &SlotName, arrival: Arrival, deadline: Instant) -> Result<Occupant, NotSeated> {
         let (stop, stopped) = watch::channel(None);
         let (words, said) = mpsc::channel(MAX_WORDS);
-        let (left, sent) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
+        let (left, seen) = (CancellationToken::new(), Arc::<Seen>::default());
         let former = {
             let mut taken = self.taken();
             if taken.is_closed {
@@ -128,14 +143,14 @@ impl Seats {
             taken.seats.retain(|_, handle| !handle.left.is_cancelled());
             let takeovers = match taken.seats.get(slot) {
                 None => vec![],
-                Some(former) if former.is_errand && arrival != Arrival::Errand => former.takeovers.clone(),
+                Some(former) if former.gives_way_to(arrival) => former.takeovers.clone(),
                 Some(former) if arrival == (Arrival::Client { takeover: true }) => former.taken_over()?,
                 Some(_) => return Err(NotSeated::Taken),
             };
             let is_errand = arrival == Arrival::Errand;
-            taken.seats.insert(slot.clone(), Handle { stop, words, left: left.clone(), sent: sent.clone(), takeovers, is_errand })
+            taken.seats.insert(slot.clone(), Handle { stop, words, left: left.clone(), seen: seen.clone(), takeovers, is_errand })
         };
-        let occupant = Occupant { stop: stopped, words: said, sent, _left: left.drop_guard() };
+        let occupant = Occupant { stop: stopped, words: said, seen, _left: left.drop_guard() };
         if let Some(former) = former {
             former.leave(Reason::Replaced, deadline).await;
         }
@@ -144,11 +159,23 @@ impl Seats {
 
     /// How far the one who has the seat was sent changes; none if nobody has it.
     pub fn sent(&self, slot: &SlotName) -> Option<Lsn> {
-        self.taken().seated(slot).map(|handle| Lsn::from(handle.sent.load(Ordering::Relaxed)))
+        self.taken().seated(slot).map(|handle| Lsn::from(handle.seen.sent.load(Ordering::Relaxed)))
+    }
+
+    /// Whether nobody has any seat.
+    pub fn are_free(&self) -> bool {
+        self.taken().seats.values().all(|handle| handle.left.is_cancelled())
+    }
+
+    /// The streams to whose clients nothing comes from Postgres, each with the reason.
+    pub fn stalled(&self) -> Vec<(SlotName, String)> {
+        let taken = self.taken();
+        let seated = taken.seats.iter().filter(|(_, handle)| !handle.left.is_cancelled() && !handle.is_errand);
+        seated.filter_map(|(slot, handle)| Some((slot.clone(), handle.seen.stalled().clone()?))).collect()
     }
 
     /// Hands the client's word to whoever has the seat, and says whether it counts; none if nobody has it.
-    pub async fn acknowledge(&self, slot: &SlotName, position: Lsn, flushed: Lsn, deadline: Instant) -> Option<bool> {
+    pub async fn acknowledge(&self, slot: &SlotName, position: Lsn, flushed: Option<Lsn>, deadline: Instant) -> Option<bool> {
         let words = self.taken().seated(slot)?.words.clone();
         let (accepted, answer) = oneshot::channel();
         let asking = async {
@@ -186,7 +213,18 @@ impl Taken {
     }
 }
 
+impl Seen {
+    fn stalled(&self) -> MutexGuard<'_, Option<String>> {
+        self.stalled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Handle {
+    /// Whether whoever has the seat does not mind: its client has left, or there never was one.
+    fn gives_way_to(&self, arrival: Arrival) -> bool {
+        self.seen.is_leaving.load(Ordering::Relaxed) || (self.is_errand && arrival != Arrival::Errand)
+    }
+
     /// When the seat was taken over of late, this time included; unless that is too often.
     fn taken_over(&self) -> Result<Vec<Instant>, NotSeated> {
         let now = Instant::now();
@@ -208,12 +246,27 @@ impl Handle {
 impl Occupant {
     /// Tells whoever asks how far the client was sent changes.
     pub fn has_sent(&self, position: Lsn) {
-        self.sent.store(position.to_u64(), Ordering::Relaxed);
+        self.seen.sent.store(position.to_u64(), Ordering::Relaxed);
+    }
+
+    /// Tells whoever asks why nothing comes from Postgres; none once something does.
+    pub fn has_stalled(&self, reason: Option<String>) {
+        *self.seen.stalled() = reason;
     }
 
     /// Waits until the session is to end. The future may be dropped at any time.
     pub async fn stopped(&mut self) -> Reason {
         stopped(&mut self.stop).await
+    }
+
+    /// Tells whoever comes next that it takes the seat from nobody.
+    pub fn is_leaving(&self) {
+        self.seen.is_leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits for the client's word by another way than the connection; none once nobody can say one. The future may be dropped at any time.
+    pub async fn word(&mut self) -> Option<Word> {
+        self.words.recv().await
     }
 
     /// Waits for what there is to hear. The future may be dropped at any time.
@@ -308,18 +361,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn from_who_is_leaving_the_seat_is_taken_by_everybody_and_as_often_as_one_likes() {
+        let seats = Seats::default();
+        for arrival in [CLIENT, CLIENT, CLIENT, CLIENT, POLITE, Arrival::Errand] {
+            let former = seats.take(&slot(), CLIENT, soon()).await.unwrap();
+            former.is_leaving();
+            let (slot, deadline) = (slot(), soon());
+            let leaving = async { drop(former) };
+            assert!(tokio::join!(seats.take(&slot, arrival, deadline), leaving).0.is_ok());
+        }
+    }
+
+    #[tokio::test]
     async fn a_word_goes_to_whoever_has_the_seat() {
         let seats = Seats::default();
         let (position, deadline, slot) = (Lsn::from(7), soon(), slot());
-        assert_eq!(seats.acknowledge(&slot, position, position, deadline).await, None);
+        assert_eq!(seats.acknowledge(&slot, position, None, deadline).await, None);
         let mut occupant = seats.take(&slot, CLIENT, deadline).await.unwrap();
         let hearing = async {
             let Call::Acknowledge(word) = occupant.called().await else { panic!("it is to stay") };
             assert_eq!(word.position, position);
             word.accepted.send(())
         };
-        assert_eq!(tokio::join!(seats.acknowledge(&slot, position, position, deadline), hearing), (Some(true), Ok(())));
-        let asking = seats.acknowledge(&slot, position, position, deadline);
+        assert_eq!(tokio::join!(seats.acknowledge(&slot, position, None, deadline), hearing), (Some(true), Ok(())));
+        let asking = seats.acknowledge(&slot, position, None, deadline);
         let leaving = async { drop(occupant) };
         assert_eq!(tokio::join!(asking, leaving).0, Some(false), "nobody hears it any more");
     }

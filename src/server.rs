@@ -41,13 +41,16 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
         Ok(address) => tracing::info!(%address, "listening"),
         Err(error) => tracing::warn!(%error, "listening at an unknown address"),
     }
-    let stopping = shutdown.clone();
+    // Whoever has been sent something must be able to call, to acknowledge it: what is new is refused, and the doors close last.
+    let doors = CancellationToken::new();
+    let closing = doors.clone();
     let serving =
-        warp::serve(http::routes(sidecar.clone(), config.origins.clone())).incoming(listener).graceful(stopping.cancelled_owned()).run();
+        warp::serve(http::routes(sidecar.clone(), config.origins.clone())).incoming(listener).graceful(closing.cancelled_owned()).run();
     let draining = async {
         shutdown.cancelled().await;
         tracing::info!("shutting down");
-        sidecar.shut_down().await;
+        sidecar.end_tasks().await;
+        doors.cancel();
     };
     let ended = async {
         match select(pin!(serving), pin!(draining)).await {
@@ -55,6 +58,7 @@ pub async fn run(config: Config, listener: TcpListener, shutdown: CancellationTo
             // What is left are answers that nobody takes.
             Either::Right(((), serving)) => drop(timeout(CLOSE_TIMEOUT, serving).await),
         }
+        sidecar.close().await;
     };
     let deadline = async {
         shutdown.cancelled().await;
@@ -74,7 +78,7 @@ async fn start(config: &Config) -> Result<Arc<Sidecar>, Error> {
     tracing::info!(postgres = ?config.postgres, system = system.identifier, timeline = system.timeline, "connected");
     let database = Database::new(&config.postgres);
     let registry = registry(config, &database).await?;
-    let sidecar = Sidecar::new(config.postgres.clone(), config.limits, config.snapshots, database, registry);
+    let sidecar = Sidecar::new(config, database, registry);
     if let Err(error) = sidecar.clear_leftovers().await {
         tracing::warn!(%error, "what a former instance left unfinished is not removed yet");
     }

@@ -4,6 +4,7 @@ mod acknowledging;
 mod error;
 mod making;
 mod showing;
+mod watching;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{CLOSE_TIMEOUT, IMPATIENT_TIMEOUT, Limits, MAX_CREATIONS, PostgresConfig, SLOT_RELEASE_TIMEOUT, SnapshotSettings};
+use crate::config::{
+    CLOSE_TIMEOUT, Config, IMPATIENT_TIMEOUT, Limits, MAX_CREATIONS, Patience, PostgresConfig, SLOT_RELEASE_TIMEOUT, WalSettings,
+};
 use crate::contract::subscription::Subscription;
 use crate::contract::table::TableSchema;
 use crate::filter::{FilterError, TablePattern};
@@ -23,16 +26,16 @@ use crate::format::{Admission, Events, Format, Records, Transactions};
 use crate::lsn::Lsn;
 use crate::message::{SnapshotDataRequest, SnapshotTable, StreamFormat, StreamKind, StreamState};
 use crate::name::{SlotName, TableName};
-use crate::postgres::replication::{Replication, identify};
+use crate::postgres::replication::{Replication, System, common_history, identify};
 use crate::postgres::server_error::Condition;
 use crate::postgres::service::Database;
 use crate::postgres::slots::Slot;
 use crate::postgres::wire::{Wire, WireError};
 use crate::registry::{Ownership, Registry};
-use crate::seat::{Arrival, NotSeated, Occupant, Seats};
+use crate::seat::{Arrival, NotSeated, Occupant, Seats, ShuttingDown};
 use crate::slot;
 use crate::snapshot::{self, Framing, Page, Pieces, Reading, SnapshotError, Snapshots};
-use crate::stream::{Parts, Route, Session};
+use crate::stream::{Opened, Parts, Route, Session};
 use crate::wal2json::options::PluginOptions;
 
 pub use error::Error;
@@ -45,6 +48,8 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 pub struct Sidecar {
     config: PostgresConfig,
     limits: Limits,
+    patience: Patience,
+    wal: WalSettings,
     database: Database,
     registry: Arc<Registry>,
     snapshots: Snapshots,
@@ -66,8 +71,16 @@ struct Known {
     ended: VecDeque<SlotName>,
 }
 
-/// A slot that streams, to whom it belongs, what its client had acknowledged, and from where it streams.
-type Source = (Replication, Ownership, Option<Lsn>, Lsn);
+/// A slot that streams.
+struct Taken {
+    source: Opened,
+    /// To whom it belongs.
+    ownership: Ownership,
+    /// What its client had acknowledged.
+    acknowledged: Option<Lsn>,
+    /// From where it streams.
+    position: Lsn,
+}
 
 /// Rows on their way: a JSON array in pieces, of which there is at least one.
 pub struct Rows {
@@ -79,13 +92,15 @@ pub struct Rows {
 
 impl Sidecar {
     /// The service, and its tasks that keep acknowledged positions and let go of old snapshots.
-    pub fn new(config: PostgresConfig, limits: Limits, snapshots: SnapshotSettings, database: Database, registry: Registry) -> Arc<Self> {
+    pub fn new(config: &Config, database: Database, registry: Registry) -> Arc<Self> {
         let sidecar = Arc::new(Self {
-            config,
-            limits,
+            config: config.postgres.clone(),
+            limits: config.limits,
+            patience: config.patience,
+            wal: config.wal,
             database,
             registry: Arc::new(registry),
-            snapshots: Snapshots::new(snapshots),
+            snapshots: Snapshots::new(config.snapshots),
             seats: Seats::default(),
             known: Mutex::default(),
             init_turn: tokio::sync::Mutex::default(),
@@ -97,7 +112,13 @@ impl Sidecar {
         sidecar.tasks.spawn(async move { registry.keep_positions(stop).await });
         let (snapshots, stop) = (sidecar.snapshots.clone(), sidecar.stop.clone());
         sidecar.tasks.spawn(async move { snapshots.expire(stop).await });
+        sidecar.start_watching();
         sidecar
+    }
+
+    /// How long to wait for those at the other ends.
+    pub fn patience(&self) -> Patience {
+        self.patience
     }
 
     /// The tasks that a shutdown waits for.
@@ -190,11 +211,12 @@ impl Sidecar {
                 return Err(NotSeated::Fought.into());
             }
         }
-        let (source, ownership, acknowledged, position) = self.take_slot(&slot, &options, deadline, &mut occupant).await?;
-        let (config, database, registry) = (self.config.clone(), self.database.clone(), self.registry.clone());
-        let route = Route { config, database, registry, slot, ownership };
-        let (kept, limits) = (acknowledged.unwrap_or(position), self.limits);
-        let mut session = Session::new(Parts { route, occupant, source, position, kept, format, options, limits });
+        let Taken { source, ownership, acknowledged, position } = self.take_slot(&slot, &options, deadline, &mut occupant).await?;
+        let (config, database, registry, patience) = (self.config.clone(), self.database.clone(), self.registry.clone(), self.patience);
+        let system = source.system.identifier.clone();
+        let route = Route { config, database, registry, slot, ownership, system, patience };
+        let (kept, limits, max_unacked) = (acknowledged.unwrap_or(position), self.limits, subscription.max_unacked);
+        let mut session = Session::new(Parts { route, occupant, source, position, kept, format, options, limits, max_unacked });
         if let Some((position, flushed)) = claim {
             session.accept(position, flushed)?;
         }
@@ -223,19 +245,28 @@ impl Sidecar {
         options: &PluginOptions,
         deadline: Instant,
         occupant: &mut Occupant,
-    ) -> Result<Source, Error> {
+    ) -> Result<Taken, Error> {
         loop {
             let mut wire = Wire::connect(&self.config, &format!("pgdeltastream {slot}"), &[]).await?;
             let system = identify(&mut wire).await?;
+            if system.is_standby {
+                return Err(Error::Standby);
+            }
             // The owner is written down before the stream starts: whoever loses it can see that it is not theirs any more.
             let taken = self.registry.take(slot, &system).await?;
-            let (ownership, acknowledged) = taken.ok_or_else(|| Error::StreamGone(slot.clone()))?;
+            let Some((ownership, acknowledged)) = taken else {
+                let record = self.registry.record(slot).await?;
+                let is_being_made = record.is_some_and(|record| record.state == StreamState::Creating);
+                return Err(if is_being_made { Error::BeingMade(slot.clone()) } else { Error::StreamGone(slot.clone()) });
+            };
             let started = tokio::select! {
-                started = self.start(wire, slot, options, acknowledged, deadline) => started,
+                started = self.start(wire, system, slot, options, acknowledged, deadline) => started,
                 reason = occupant.stopped() => Err(Error::Superseded(reason)),
             };
             let error = match started {
-                Ok((source, position)) => return Ok((source, ownership, acknowledged, position)),
+                Ok((source, position)) => {
+                    return Ok(Taken { source, ownership, acknowledged: acknowledged.map(|(position, _)| position), position });
+                }
                 Err(error) => error,
             };
             if let Err(error) = self.registry.give_back(&ownership).await {
@@ -251,27 +282,31 @@ impl Sidecar {
 
     async fn start(
         &self,
-        wire: Wire,
+        mut wire: Wire,
+        system: System,
         slot: &SlotName,
         options: &PluginOptions,
-        acknowledged: Option<Lsn>,
+        acknowledged: Option<(Lsn, i32)>,
         deadline: Instant,
-    ) -> Result<(Replication, Lsn), Error> {
-        let flushed = self.database.flushed().await?;
-        if let Some(acknowledged) = acknowledged.filter(|acknowledged| *acknowledged > flushed) {
-            return Err(Error::Ahead { slot: slot.clone(), acknowledged, flushed });
+    ) -> Result<(Opened, Lsn), Error> {
+        let mut position = Lsn::ZERO;
+        if let Some((acknowledged, timeline)) = acknowledged {
+            let common = common_history(&mut wire, &system, timeline).await?;
+            if acknowledged > common {
+                return Err(Error::Ahead { slot: slot.clone(), acknowledged, common });
+            }
+            position = acknowledged;
         }
         slot::release(&self.database, slot, deadline).await?;
-        let confirmed = self.usable_slot(slot).await?.confirmed_flush.unwrap_or_default();
-        let position = acknowledged.unwrap_or_default().max(confirmed);
+        position = position.max(self.usable_slot(slot).await?.confirmed_flush.unwrap_or_default());
         let max_bytes = self.limits.max_bytes(options.is_whole());
-        let source = Replication::start(wire, slot, position, options, max_bytes).await.map_err(|error| match error {
+        let replication = Replication::start(wire, slot, position, options, max_bytes).await.map_err(|error| match error {
             WireError::Server(error) if error.condition() == Condition::InvalidValue => Error::Unsupported(error),
             WireError::Server(error) if error.condition() == Condition::NotInState => Error::SlotLost(slot.clone()),
             WireError::Server(error) if error.condition() == Condition::NoSuchObject => Error::StreamGone(slot.clone()),
             error => error.into(),
         })?;
-        Ok((source, position))
+        Ok((Opened { replication, system }, position))
     }
 
     /// The slot, if it can be streamed.
@@ -302,6 +337,10 @@ impl Sidecar {
 
     /// Does what is done in several steps, even if whoever asked goes away: so nothing is left half-made, and what was taken is given back.
     async fn to_its_end<T: Send + 'static>(&self, work: impl Future<Output = Result<T, Error>> + Send + 'static) -> Result<T, Error> {
+        // While the service ends, nothing is begun that it would have to wait for.
+        if self.stop.is_cancelled() {
+            return Err(ShuttingDown.into());
+        }
         self.tasks.spawn(work).await.unwrap_or(Err(Error::BrokenOff))
     }
 
@@ -315,12 +354,16 @@ impl Sidecar {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends all sessions and tasks, in good order, and gives all connections back.
-    pub async fn shut_down(&self) {
+    /// Ends all sessions and tasks, in good order. Acknowledgements are still taken, and nothing else is begun.
+    pub async fn end_tasks(&self) {
         self.seats.close();
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// Writes down what is due, and gives all connections back.
+    pub async fn close(&self) {
         match timeout(IMPATIENT_TIMEOUT, self.registry.flush()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the last acknowledgements could not be kept"),

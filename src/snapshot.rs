@@ -200,8 +200,12 @@ fn about_table(error: QueryError, table: &TableName) -> SnapshotError {
 
 fn about_rows(error: QueryError, table: &TableName, request: &SnapshotDataRequest) -> SnapshotError {
     match (error.condition(), &request.order_by) {
-        (Some(Condition::NoOperator), Some(order_by)) => SnapshotError::NoOrder { column: order_by.column.clone() },
-        (Some(Condition::NoOperator), None) => SnapshotError::NoOrder { column: String::from("a column of the key") },
+        (Some(Condition::NoOperator | Condition::NotSupported), Some(order_by)) => {
+            SnapshotError::NoOrder { column: order_by.column.clone() }
+        }
+        (Some(Condition::NoOperator | Condition::NotSupported), None) => {
+            SnapshotError::NoOrder { column: String::from("a column of the key") }
+        }
         _ => about_table(error, table),
     }
 }

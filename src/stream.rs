@@ -5,7 +5,9 @@
 
 mod asking;
 mod ending;
+mod feedback;
 mod gear;
+mod probe;
 mod reading;
 mod source;
 
@@ -18,17 +20,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use tokio::task::unconstrained;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::config::{CLOSE_TIMEOUT, IMPATIENT_TIMEOUT, Limits, PostgresConfig, QUIET_AFTER_ACK, SHIFT_UP_AFTER};
+use crate::config::{CLOSE_TIMEOUT, IMPATIENT_TIMEOUT, LAST_ACK_TIMEOUT, Limits, Patience, PostgresConfig, SHIFT_UP_AFTER};
 use crate::contract::{self, Invalid};
-use crate::format::{Answer, Format, Item};
+use crate::format::{Format, Item};
 use crate::lsn::Lsn;
 use crate::message::{Acknowledgement, StreamError, StreamErrorCode};
 use crate::name::SlotName;
-use crate::postgres::replication::Replication;
+use crate::postgres::replication::Frame;
 use crate::postgres::service::{Database, QueryError};
-use crate::postgres::wire::WireError;
 use crate::progress::{Acknowledged, Ahead, Progress};
 use crate::registry::{Ownership, Registry};
 use crate::room::{Message, Permit, Sender, room};
@@ -37,9 +38,11 @@ use crate::wal2json::options::PluginOptions;
 use asking::Question;
 use ending::why_away;
 use gear::LowGear;
-use source::{Next, NextError, Source};
+use probe::Probe;
+use source::{Lost, Source};
 
-pub use ending::{Away, Ending, Fault};
+pub use ending::{Away, Ending, Fault, Gone};
+pub use source::Opened;
 
 /// Frames of a client that are dealt with in one go, before Postgres hears of the last acknowledgement among them.
 const MAX_FRAMES_AT_ONCE: usize = 256;
@@ -65,6 +68,7 @@ pub struct Session {
     format: Format,
     options: PluginOptions,
     limits: Limits,
+    max_unacked: Option<usize>,
     /// Counts, while transactions come in chunks.
     gear: LowGear,
     progress: Progress,
@@ -78,11 +82,19 @@ pub struct Session {
     /// Where the last message outside of a transaction stood: it may come again when the wire is taken up anew.
     last_outside: Lsn,
     inbox: Inbox,
+    /// What the catalogue is being asked. Until it has answered, nothing more is read.
+    question: Option<Question>,
+    /// Whether the server is still there, where that is in doubt.
+    probe: Option<Probe>,
     /// When it was last asked whether tables were altered, and when that was last doubted.
     structure_at: Instant,
     doubted_at: Instant,
     warnings: HashSet<String>,
     reply_requests: usize,
+    /// When Postgres is to hear of us.
+    feedback_at: Instant,
+    /// Whether a part of a transaction was sent, and not its last.
+    is_midway: bool,
     /// Whether to end once the client's claim was passed.
     until_settled: bool,
     /// Whether something of a transaction was sent, which no claim covers then.
@@ -97,8 +109,6 @@ struct Inbox {
     /// What is no part of the stream and waits for room, and for the first message.
     notices: VecDeque<String>,
     has_begun: bool,
-    /// What the catalogue is being asked. Until it has answered, nothing more is read.
-    question: Option<Question>,
 }
 
 /// The way to a slot, and the right to stream it.
@@ -113,6 +123,10 @@ pub struct Route {
     pub slot: SlotName,
     /// The right to write its position.
     pub ownership: Ownership,
+    /// Which server the slot is on.
+    pub system: String,
+    /// How long to wait for it when it is away.
+    pub patience: Patience,
 }
 
 /// What a session is made of.
@@ -122,7 +136,7 @@ pub struct Parts {
     /// Tells when to end, and the next one that we have.
     pub occupant: Occupant,
     /// Streams the slot from `position`.
-    pub source: Replication,
+    pub source: Opened,
     /// Where the client's acknowledgements ended.
     pub position: Lsn,
     /// What the registry has of that, or need not have.
@@ -133,6 +147,8 @@ pub struct Parts {
     pub options: PluginOptions,
     /// How long things may be.
     pub limits: Limits,
+    /// How many transactions the client may owe an acknowledgement for, before it gets more.
+    pub max_unacked: Option<usize>,
 }
 
 /// What there is to do once there is room.
@@ -140,8 +156,9 @@ enum Step<'a> {
     Reply(Permit<'a>, StreamError),
     Notice(Permit<'a>, String),
     Deliver(Permit<'a>),
-    Answered(Permit<'a>, Result<Answer, QueryError>),
-    Take(Permit<'a>, Result<Next, NextError>),
+    Take(Permit<'a>, Result<Frame, Lost>),
+    /// There is a wire again, or will be none.
+    Opened(Result<(), Lost>),
 }
 
 impl Session {
@@ -155,6 +172,7 @@ impl Session {
             format: parts.format,
             options: parts.options,
             limits: parts.limits,
+            max_unacked: parts.max_unacked,
             gear: LowGear::default(),
             progress: Progress::starting_at(parts.position),
             kept: parts.kept,
@@ -163,10 +181,14 @@ impl Session {
             items: VecDeque::new(),
             last_outside: Lsn::ZERO,
             inbox: Inbox::default(),
+            question: None,
+            probe: None,
             structure_at: Instant::now(),
             doubted_at: Instant::now(),
             warnings: HashSet::new(),
             reply_requests: 0,
+            feedback_at: Instant::now(),
+            is_midway: false,
             until_settled: false,
             is_past_claim: false,
         }
@@ -212,8 +234,28 @@ impl Session {
             Err(ending) => ending,
             Ok(never) => match never {},
         };
+        self.occupant.is_leaving();
+        if matches!(ending, Ending::Stopping) {
+            let _ = timeout(LAST_ACK_TIMEOUT, self.last_acknowledgements(&mut client)).await;
+        }
         let _ = timeout(IMPATIENT_TIMEOUT, self.last_words(&mut client)).await;
         self.leave(ending).await
+    }
+
+    /// Whoever has been sent something is given time to acknowledge it, so that it does not come again.
+    async fn last_acknowledgements(&mut self, client: &mut (impl Stream<Item = ClientFrame> + Unpin)) {
+        while self.progress.unacknowledged() > 0 {
+            tokio::select! {
+                frame = client.next() => match frame {
+                    Some(ClientFrame::Data(text)) => {
+                        let _ = self.acknowledge(&text).await;
+                        self.confirm_acknowledged().await;
+                    }
+                    Some(ClientFrame::Left | ClientFrame::TooLarge) | None => return,
+                },
+                Some(word) = self.occupant.word() => self.hear(word).await,
+            }
+        }
     }
 
     /// What the client had said by the time that the session ended still counts.
@@ -226,40 +268,48 @@ impl Session {
                 break;
             }
         }
-        let _ = self.confirm_acknowledged().await;
+        self.confirm_acknowledged().await;
     }
 
     async fn stream(&mut self, client: &mut (impl Stream<Item = ClientFrame> + Unpin), out: &Sender) -> Result<Infallible, Ending> {
-        let mut feedback = interval(self.source.status_interval());
-        feedback.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if self.until_settled && self.is_settled() {
                 return Err(Ending::Settled);
             }
+            let is_window_open = self.is_window_open();
+            let may_shift_up = self.is_between_chunks() && self.source.is_open() && is_window_open && !out.is_full();
+            let may_read = is_window_open && self.question.is_none();
             let had_claim = self.progress.claimed().is_some();
             // In this order: what ends the session, what Postgres must hear now and then, what the client said, and only then more work.
             tokio::select! {
                 biased;
                 call = self.occupant.called() => match call {
                     Call::Leave(reason) => return Err(reason.into()),
-                    Call::Acknowledge(word) => self.hear(word).await?,
+                    Call::Acknowledge(word) => self.hear(word).await,
                 },
-                _ = feedback.tick() => self.feedback(out).await?,
+                () = sleep_until(self.feedback_at) => self.feedback(out).await,
                 frame = client.next(), if self.inbox.reply.is_none() => self.client_frames(frame, client).await?,
-                () = quiet(self.heard_at), if self.is_between_chunks() && !out.is_full() => self.shift_up(),
-                step = next_step(out, &mut self.inbox, &self.items, &mut self.source) => match step? {
+                answer = asking::answer(&mut self.question) => self.answered(answer)?,
+                verdict = probe::verdict(&mut self.probe) => self.judge(verdict),
+                () = quiet(self.heard_at), if may_shift_up => self.shift_up(),
+                step = next_step(out, &mut self.inbox, &self.items, &mut self.source, may_read) => match step? {
                     Step::Reply(permit, reply) => permit.send(reply.to_json()),
                     Step::Notice(permit, text) => permit.send(Message { is_notice: true, ..text.into() }),
                     Step::Deliver(permit) => self.deliver(permit)?,
-                    Step::Answered(permit, answer) => self.answered(answer, permit)?,
                     Step::Take(permit, next) => self.take(next, permit).await?,
+                    Step::Opened(opened) => self.opened(opened).await?,
                 },
             }
             if had_claim && self.progress.claimed().is_none() {
                 // Who claimed may be looking for it.
-                self.confirm_acknowledged().await?;
+                self.confirm_acknowledged().await;
             }
         }
+    }
+
+    /// Whether the client may get more before it acknowledges something.
+    fn is_window_open(&self) -> bool {
+        self.max_unacked.is_none_or(|most| self.progress.unacknowledged() < most)
     }
 
     /// Deals with all frames that are there, then tells Postgres of the last acknowledgement among them.
@@ -278,7 +328,8 @@ impl Session {
             }
             next = if self.inbox.reply.is_none() { client.next().now_or_never() } else { None };
         }
-        self.confirm_acknowledged().await
+        self.confirm_acknowledged().await;
+        Ok(())
     }
 
     async fn acknowledge(&mut self, text: &[u8]) -> Result<(), StreamError> {
@@ -293,49 +344,25 @@ impl Session {
     }
 
     /// The client's word that did not come over its connection.
-    async fn hear(&mut self, word: Word) -> Result<(), Ending> {
+    async fn hear(&mut self, word: Word) {
+        // Where the server was not asked how far it is, what this session has not seen may be anything.
+        let may_accept = word.flushed.is_some() || word.position <= self.progress.passed();
         // While this session settles another word, whoever asks is to ask again.
-        if !self.until_settled && self.accept(word.position, word.flushed).is_ok() {
-            self.confirm_acknowledged().await?;
+        if !self.until_settled && may_accept && self.accept(word.position, word.flushed.unwrap_or_default()).is_ok() {
+            self.confirm_acknowledged().await;
             // Whoever said it may have gone.
             let _ = word.accepted.send(());
-        }
-        Ok(())
-    }
-
-    async fn confirm_acknowledged(&mut self) -> Result<(), Ending> {
-        self.keep();
-        if self.progress.owes_confirmation() {
-            self.source.confirm(self.progress.confirm_acknowledged()).await?;
-        }
-        Ok(())
-    }
-
-    /// Postgres hears of us, and what owes nothing to anybody is settled, unless somebody may be looking for an acknowledgement.
-    async fn feedback(&mut self, out: &Sender) -> Result<(), Ending> {
-        self.keep();
-        if out.is_full() && is_unanswered(&self.route.database).await {
-            return Err(Ending::PostgresAway(WireError::Ended.into()));
-        }
-        self.reply_requests = 0;
-        let is_quiet = self.acknowledged_at.is_none_or(|at| at.elapsed() >= QUIET_AFTER_ACK);
-        let position = if is_quiet { self.progress.confirm_settled() } else { self.progress.confirm_acknowledged() };
-        Ok(self.source.confirm(position).await?)
-    }
-
-    /// Marks the client's word to be kept where Postgres does not forget it.
-    fn keep(&mut self) {
-        let acknowledged = self.progress.acknowledged();
-        if acknowledged > self.kept {
-            self.kept = acknowledged;
-            self.route.registry.acknowledged(&self.route.ownership, acknowledged);
         }
     }
 
     /// Takes leave of Postgres in good order, so that no acknowledgement is lost.
     async fn leave(self, ending: Ending) -> Ending {
         let Self { route, occupant, source, .. } = self;
-        source.finish(CLOSE_TIMEOUT).await;
+        let pid = source.pid();
+        if !source.finish(CLOSE_TIMEOUT).await {
+            // In the middle of a long text, it would keep the slot from whoever comes next.
+            let _ = timeout(IMPATIENT_TIMEOUT, route.database.terminate_former(&route.slot, pid)).await;
+        }
         let ending = match ending {
             Ending::PostgresAway(error) => {
                 let reason = timeout(IMPATIENT_TIMEOUT, why_away(&route)).await;
@@ -351,13 +378,27 @@ impl Session {
     }
 }
 
-/// While there is no room, nothing is read, and so a server that stops cannot say so. It takes no other connection either.
-async fn is_unanswered(database: &Database) -> bool {
-    !matches!(timeout(IMPATIENT_TIMEOUT, database.flushed()).await, Ok(Ok(_)))
+/// Waits for something to do. The future may be dropped at any time; nothing is lost.
+async fn next_step<'a>(
+    out: &'a Sender,
+    inbox: &mut Inbox,
+    items: &VecDeque<Item>,
+    source: &mut Source,
+    may_read: bool,
+) -> Result<Step<'a>, Ending> {
+    if source.is_open() {
+        return fill(out, inbox, items, Some(source).filter(|_| may_read)).await;
+    }
+    // A wire is opened whether or not there is room: how long Postgres may be away does not depend on the client.
+    tokio::select! {
+        biased;
+        opened = source.opened() => Ok(Step::Opened(opened)),
+        step = fill(out, inbox, items, None) => step,
+    }
 }
 
-/// Waits for room, then for something to fill it. The future may be dropped at any time; nothing is lost.
-async fn next_step<'a>(out: &'a Sender, inbox: &mut Inbox, items: &VecDeque<Item>, source: &mut Source) -> Result<Step<'a>, Ending> {
+/// Waits for room, then for something to fill it.
+async fn fill<'a>(out: &'a Sender, inbox: &mut Inbox, items: &VecDeque<Item>, source: Option<&mut Source>) -> Result<Step<'a>, Ending> {
     let permit = out.reserve().await.map_err(|_| Ending::ClientLeft)?;
     if let Some(reply) = inbox.reply.take() {
         return Ok(Step::Reply(permit, reply));
@@ -370,11 +411,10 @@ async fn next_step<'a>(out: &'a Sender, inbox: &mut Inbox, items: &VecDeque<Item
     if !items.is_empty() {
         return Ok(Step::Deliver(permit));
     }
-    if let Some(question) = &mut inbox.question {
-        let answer = question.asking.as_mut().await;
-        return Ok(Step::Answered(permit, answer));
+    match source {
+        Some(source) => Ok(Step::Take(permit, source.next().await)),
+        None => pending().await,
     }
-    Ok(Step::Take(permit, source.next().await))
 }
 
 /// Ends once nothing has ended for so long; never before something has.

@@ -39,6 +39,10 @@ class SnapshotDataRequest(TypedDict):
     """
     `table` or `schema.table`, quoted and folded as in SQL; without a schema: `public`.
     """
+    only: NotRequired[bool]
+    """
+    Whether to leave out rows of tables that inherit from this one, as `ONLY` does in SQL. A partitioned table has none of its own.
+    """
     offset: NotRequired[int]
     """
     How many rows to pass over.
@@ -101,6 +105,10 @@ class StreamQuery(TypedDict):
     takeover: NotRequired[bool]
     """
     Whether to take the stream from whoever has it; without it: yes.
+    """
+    maxUnacked: NotRequired[int]
+    """
+    How many transactions may be on their way before one of them is acknowledged; without it: as many as there is room for.
     """
     emptyTransactions: NotRequired[bool]
     """
@@ -430,7 +438,7 @@ class StreamError(TypedDict):
     """
 
 
-ProblemCode: TypeAlias = Literal['invalid_request', 'malformed_request', 'unsupported_option', 'lsn_ahead', 'no_order', 'no_key', 'permission_denied', 'origin_not_allowed', 'not_found', 'no_such_stream', 'no_such_table', 'no_such_column', 'no_such_schema', 'method_not_allowed', 'not_acceptable', 'body_too_slow', 'creation_in_progress', 'slot_in_use', 'name_taken', 'blocked_by_transaction', 'snapshot_gone', 'stream_gone', 'slot_lost', 'position_ahead', 'table_rewritten', 'body_too_large', 'unsupported_media_type', 'upgrade_required', 'too_many_streams', 'internal_error', 'postgres_unavailable', 'registry_missing', 'shutting_down']
+ProblemCode: TypeAlias = Literal['invalid_request', 'malformed_request', 'unsupported_option', 'lsn_ahead', 'no_order', 'no_key', 'permission_denied', 'origin_not_allowed', 'not_found', 'no_such_stream', 'no_such_table', 'no_such_column', 'no_such_schema', 'method_not_allowed', 'not_acceptable', 'body_too_slow', 'creation_in_progress', 'slot_in_use', 'name_taken', 'blocked_by_transaction', 'snapshot_gone', 'stream_gone', 'slot_lost', 'position_ahead', 'table_rewritten', 'body_too_large', 'unsupported_media_type', 'upgrade_required', 'too_many_streams', 'internal_error', 'stream_stalled', 'postgres_unavailable', 'registry_missing', 'shutting_down']
 """
 Why a request was not fulfilled.
 """

@@ -98,8 +98,32 @@ pub const QUIET_AFTER_ACK: Duration = Duration::from_secs(1);
 /// How often acknowledged positions are written to the registry, at most.
 pub const REGISTRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often the client is pinged.
+/// The longest time between two pings to a client; a third of `PING_TIMEOUT` where that is shorter.
 pub const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// How soon the wire is taken up anew once it is lost, and at the latest after how long it is tried again.
+pub const RECONNECT_DELAYS: (Duration, Duration) = (DROP_PATIENCE, Duration::from_secs(4));
+
+/// Status updates in a row after which nothing was heard from the server, until it is found out why. It was asked to answer all but the first.
+pub const MAX_UNHEARD: u32 = 3;
+
+/// How long a connection that nobody has used for a while may take to show that it still leads somewhere.
+pub const PING_POOLED_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a server that is in doubt may take to answer.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often to look how much WAL the server keeps for streams, if that is to be watched.
+pub const WAL_WATCH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a client of a stream over its limit of WAL may acknowledge nothing before it is disconnected once more.
+pub const WAL_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a session that is told to stop waits for acknowledgements of what was sent.
+pub const LAST_ACK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the service goes on, when nobody waits for that any more, to pass what was acknowledged without a connection.
+pub const SETTLE_LIMIT: Duration = Duration::from_secs(3_600);
 
 /// How often a client of server-sent events gets a comment, if nothing else.
 pub const SSE_PING_INTERVAL: Duration = Duration::from_secs(15);

@@ -24,6 +24,8 @@ pub struct Subscription {
     pub filter: Filter,
     /// Whether to take the stream from whoever has it.
     pub takeover: bool,
+    /// How many transactions it may owe an acknowledgement for, before it gets more.
+    pub max_unacked: Option<usize>,
     /// Up to where the client says to have everything, if it did.
     pub claim: Option<Lsn>,
     /// Whether transactions without changes go to the client.
@@ -76,6 +78,7 @@ impl Subscription {
             format: StreamFormat::Wal2jsonV2,
             filter: Filter::default(),
             takeover: false,
+            max_unacked: None,
             claim: Some(claim),
             empty_transactions: false,
             numbers: Numbers::Bare,
@@ -177,9 +180,17 @@ fn subscription(query: StreamQuery, mut faults: Faults) -> Result<Subscription, 
     let slot = slot.ok_or_else(|| Invalid::at("/slotName", "missing"))?;
     let options = PluginOptions { filter_tables: filter.exclude_tables.clone(), actions: filter.actions.clone(), ..options };
     let numbers = if query.numbers.is_some() { Numbers::Strings } else { Numbers::Bare };
-    let takeover = query.takeover.unwrap_or(true);
-    let empty_transactions = query.empty_transactions;
-    Ok(Subscription { slot, format: query.format, filter, takeover, claim: None, empty_transactions, numbers, options })
+    Ok(Subscription {
+        slot,
+        format: query.format,
+        filter,
+        takeover: query.takeover.unwrap_or(true),
+        max_unacked: query.max_unacked.map(usize::from),
+        claim: None,
+        empty_transactions: query.empty_transactions,
+        numbers,
+        options,
+    })
 }
 
 fn filter(query: &StreamQuery, faults: &mut Faults) -> Filter {

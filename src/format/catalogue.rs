@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::relation::{RelationColumn, ReplicaIdentity, Seen};
-use super::{Admission, Answer, Format, Item, Missing, Read, Relation, Structure};
+use super::{Admission, Answer, Format, Item, Missing, Read, ReadError, Relation, Structure};
 use crate::filter::{Filter, TablePattern};
 use crate::name::TableName;
 use crate::row::Encoding;
@@ -35,7 +35,7 @@ impl Catalogue {
     }
 
     /// Has a format read a frame, as a session does. Whoever asks again and again is told nothing new, and given up.
-    pub(super) fn read(&mut self, format: &mut Format, frame: &[u8]) -> Result<Vec<Item>, Malformed> {
+    pub(super) fn read(&mut self, format: &mut Format, frame: &[u8]) -> Result<Vec<Item>, ReadError> {
         let (mut frame, mut items) = (frame.to_vec(), VecDeque::new());
         for _ in 0..4 {
             match format.read(frame, &mut items)? {
@@ -48,7 +48,7 @@ impl Catalogue {
                 }
             }
         }
-        Err(Malformed)
+        Err(Malformed.into())
     }
 
     /// All that comes of some frames.

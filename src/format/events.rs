@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
 
 use super::admission::name_of;
+use super::place::Place;
 use super::tables::{self, Tables};
-use super::{Admission, Answer, Item, Missing, PART_BYTES, Read, Relation, make_room};
+use super::{Admission, Answer, Item, Missing, PART_BYTES, Read, ReadError, Relation, make_room};
 use crate::lsn::Lsn;
 use crate::message::{Notice, NoticeCode, NoticeMessage};
 use crate::name::TableName;
@@ -54,6 +55,7 @@ struct Open {
     start: usize,
     /// The position of the last change, and how many had it before that one.
     last: (Lsn, u32),
+    place: Place,
 }
 
 /// A message has the position of what follows it, and is not counted with that: it may be filtered out. No row and no table has this number.
@@ -71,8 +73,10 @@ impl Events {
         self.open.is_some()
     }
 
-    pub(super) fn start_over(&mut self) {
-        self.open = None;
+    pub(super) fn rewind(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.place.rewind();
+        }
     }
 
     pub(super) fn learn(&mut self, answer: Answer) {
@@ -102,7 +106,7 @@ impl Events {
         }
     }
 
-    pub(super) fn read(&mut self, frame: Vec<u8>, items: &mut VecDeque<Item>) -> Result<Read, Malformed> {
+    pub(super) fn read(&mut self, frame: Vec<u8>, items: &mut VecDeque<Item>) -> Result<Read, ReadError> {
         // What can be read needs no mending; to look for it first would be to read everything twice.
         if let Some(record) = std::str::from_utf8(&frame).ok().and_then(|text| Record::parse(text).ok()) {
             let missing = self.record(&record, items)?;
@@ -113,27 +117,55 @@ impl Events {
         Ok(missing.map_or(Read::Done, |missing| Read::Missing(missing, text.into_bytes())))
     }
 
-    fn record(&mut self, record: &Record<'_>, items: &mut VecDeque<Item>) -> Result<Option<Missing>, Malformed> {
+    fn record(&mut self, record: &Record<'_>, items: &mut VecDeque<Item>) -> Result<Option<Missing>, ReadError> {
         let lsn = record.lsn.ok_or(Malformed)?;
         match &record.action {
-            Action::Begin { commit_end } => Ok(self.begin(&record.context, lsn, commit_end.ok_or(Malformed)?)),
-            Action::Commit { .. } => self.commit(items),
-            Action::Change(change) => self.change(lsn, change, items),
-            Action::Truncate(table) => self.truncate(lsn, table, items),
-            Action::Message(message) if message.transactional => self.message(lsn, message, items),
-            Action::Message(message) => self.message_outside(lsn, message, items),
+            Action::Begin { commit_end } => self.begin(&record.context, lsn, commit_end.ok_or(Malformed)?)?,
+            Action::Message(message) if !message.transactional => self.message_outside(lsn, message, items)?,
+            action => return self.inside(lsn, action, items),
         }
+        Ok(None)
     }
 
-    fn begin(&mut self, context: &Context<'_>, commit: Lsn, commit_end: Lsn) -> Option<Missing> {
+    fn inside(&mut self, lsn: Lsn, action: &Action<'_>, items: &mut VecDeque<Item>) -> Result<Option<Missing>, ReadError> {
+        let place = &mut self.open.as_mut().ok_or(Malformed)?.place;
+        let is_end = matches!(action, Action::Commit { .. });
+        if place.is_waiting() || is_end && !place.has_passed() {
+            return Err(ReadError::AnotherTransaction);
+        }
+        if place.pass() {
+            return Ok(None);
+        }
+        let missing = match action {
+            Action::Change(change) => self.change(lsn, change, items)?,
+            Action::Truncate(table) => self.truncate(lsn, table, items)?,
+            Action::Message(message) => self.message(lsn, message, items)?,
+            Action::Begin { .. } | Action::Commit { .. } => {
+                self.commit(items)?;
+                return Ok(None);
+            }
+        };
+        if missing.is_none() {
+            self.open.as_mut().ok_or(Malformed)?.place.read();
+        }
+        Ok(missing)
+    }
+
+    fn begin(&mut self, context: &Context<'_>, commit: Lsn, commit_end: Lsn) -> Result<(), ReadError> {
         self.admission.xid = context.xid;
-        let xid = context.xid.map_or_else(|| String::from("null"), |xid| xid.to_string());
-        let time = context.timestamp.map_or_else(|| String::from("null"), |time| rfc_3339(time.as_json()));
-        self.open = Some(Open::new(commit, Some(commit_end), format!(r#""xid":{xid},"commitTime":{time},"#)));
-        None
+        match &mut self.open {
+            Some(open) if open.commit_end != Some(commit_end) => return Err(ReadError::AnotherTransaction),
+            Some(open) => open.place.begin(),
+            None => {
+                let xid = context.xid.map_or_else(|| String::from("null"), |xid| xid.to_string());
+                let time = context.timestamp.map_or_else(|| String::from("null"), |time| rfc_3339(time.as_json()));
+                self.open = Some(Open::new(commit, Some(commit_end), format!(r#""xid":{xid},"commitTime":{time},"#)));
+            }
+        }
+        Ok(())
     }
 
-    fn commit(&mut self, items: &mut VecDeque<Item>) -> Result<Option<Missing>, Malformed> {
+    fn commit(&mut self, items: &mut VecDeque<Item>) -> Result<(), Malformed> {
         let open = self.open.take().ok_or(Malformed)?;
         let commit_end = open.commit_end.ok_or(Malformed)?;
         if open.is_empty() && !self.empty_transactions {
@@ -141,7 +173,7 @@ impl Events {
         } else {
             items.push_back(Item::Last { text: open.last()?, commit_end });
         }
-        Ok(None)
+        Ok(())
     }
 
     fn change(&mut self, lsn: Lsn, change: &Change<'_>, items: &mut VecDeque<Item>) -> Result<Option<Missing>, Malformed> {
@@ -193,14 +225,14 @@ impl Events {
         self.end_event(start, items)
     }
 
-    fn message_outside(&mut self, lsn: Lsn, message: &Message<'_>, items: &mut VecDeque<Item>) -> Result<Option<Missing>, Malformed> {
+    fn message_outside(&mut self, lsn: Lsn, message: &Message<'_>, items: &mut VecDeque<Item>) -> Result<(), Malformed> {
         let head = String::from(r#""xid":null,"commitTime":null,"#);
         let mut alone = Open::new(lsn, None, head);
         alone.start_event(lsn, Some(MESSAGE_NUMBER));
         write_message(message, &mut alone.text);
         alone.text.push(b'}');
         items.push_back(Item::Outside(alone.last()?));
-        Ok(None)
+        Ok(())
     }
 
     /// Closes an event that began at `start`, and makes a message of those before it if it does not fit.
@@ -218,7 +250,8 @@ impl Events {
 impl Open {
     fn new(commit: Lsn, commit_end: Option<Lsn>, head: String) -> Self {
         let event_head = format!(r#"{{"id":"{commit}/"#);
-        let mut open = Self { commit_end, head, event_head, parts: 0, text: vec![], start: 0, last: (Lsn::ZERO, 0) };
+        let mut open =
+            Self { commit_end, head, event_head, parts: 0, text: vec![], start: 0, last: (Lsn::ZERO, 0), place: Place::default() };
         open.start_message();
         open
     }
@@ -497,17 +530,6 @@ mod tests {
         assert_eq!(catalogue.asked.len(), 2, "once at first, and once more");
         let Format::Events(events) = format else { panic!("{format:?}") };
         assert_eq!((events.relations.len(), events.types.len()), (1, 1));
-    }
-
-    #[test]
-    fn a_transaction_that_was_half_read_is_forgotten() {
-        let mut format = events(10_000);
-        catalogue().read_all(&mut format, &[BEGIN, &insert("0/20", "t", &row("1"))]);
-        assert!(format.is_inside());
-        format.start_over();
-        assert!(!format.is_inside());
-        assert_eq!(catalogue().read(&mut format, COMMIT.as_bytes()), Err(Malformed));
-        assert_eq!(events_of_one(&mut format, &mut catalogue(), &[&insert("0/20", "t", &row("2"))]).len(), 1);
     }
 
     #[derive(Debug, Clone)]

@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::{Admission, Item, Missing, PART_BYTES, Read, make_room};
+use super::place::Place;
+use super::{Admission, Item, Missing, PART_BYTES, Read, ReadError, make_room};
 use crate::lsn::Lsn;
 use crate::wal2json::{Malformed, mend, v1};
 
@@ -31,6 +32,7 @@ struct Open {
     commit_end: Lsn,
     /// Whether there was a message already.
     is_cut: bool,
+    place: Place,
 }
 
 const CHANGES: &str = r#""change":["#;
@@ -48,27 +50,43 @@ impl Transactions {
         self.open.is_some()
     }
 
-    pub(super) fn start_over(&mut self) {
-        self.open = None;
+    pub(super) fn rewind(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.place.rewind();
+        }
     }
 
-    pub(super) fn read(&mut self, mut frame: Vec<u8>, items: &mut VecDeque<Item>) -> Result<Read, Malformed> {
+    pub(super) fn read(&mut self, mut frame: Vec<u8>, items: &mut VecDeque<Item>) -> Result<Read, ReadError> {
         self.admission.take_xid(&mut frame, 1);
         if frame.starts_with(OUTSIDE.as_bytes()) {
             items.push_back(Item::Outside(mend(frame)));
-        } else if self.open.is_some() {
+        } else if self.open.as_ref().is_some_and(|open| !open.place.is_waiting()) {
             return self.chunk(frame, items);
         } else if frame.ends_with(CHANGES.as_bytes()) {
-            let head = String::from_utf8(frame).map_err(|_| Malformed)?;
-            let (_, commit_end) = measure(&head)?;
-            self.open = Some(Open { text: head.clone().into_bytes(), head, commit_end, is_cut: false });
+            return self.begin(frame);
+        } else if self.open.is_some() {
+            return Err(ReadError::AnotherTransaction);
         } else {
             return self.whole(frame, items);
         }
         Ok(Read::Done)
     }
 
-    fn whole(&mut self, frame: Vec<u8>, items: &mut VecDeque<Item>) -> Result<Read, Malformed> {
+    fn begin(&mut self, frame: Vec<u8>) -> Result<Read, ReadError> {
+        let head = String::from_utf8(frame).map_err(|_| Malformed)?;
+        let (_, commit_end) = measure(&head)?;
+        match &mut self.open {
+            Some(open) if open.commit_end != commit_end => return Err(ReadError::AnotherTransaction),
+            Some(open) => open.place.begin(),
+            None => {
+                let text = head.clone().into_bytes();
+                self.open = Some(Open { text, head, commit_end, is_cut: false, place: Place::default() });
+            }
+        }
+        Ok(Read::Done)
+    }
+
+    fn whole(&mut self, frame: Vec<u8>, items: &mut VecDeque<Item>) -> Result<Read, ReadError> {
         let mut text = mend(frame);
         let (start, commit_end) = measure(&text)?;
         let changes = text.get(start..).and_then(|rest| rest.strip_suffix(END)).ok_or(Malformed)?;
@@ -86,9 +104,16 @@ impl Transactions {
         Ok(Read::Done)
     }
 
-    fn chunk(&mut self, mut frame: Vec<u8>, items: &mut VecDeque<Item>) -> Result<Read, Malformed> {
+    fn chunk(&mut self, mut frame: Vec<u8>, items: &mut VecDeque<Item>) -> Result<Read, ReadError> {
+        let place = &mut self.open.as_mut().ok_or(Malformed)?.place;
         if frame == END.as_bytes() {
+            if !place.has_passed() {
+                return Err(ReadError::AnotherTransaction);
+            }
             self.end(items)?;
+            return Ok(Read::Done);
+        }
+        if place.pass() {
             return Ok(Read::Done);
         }
         if frame.starts_with(b",") {
@@ -100,6 +125,7 @@ impl Transactions {
             Ok(false) => {}
             Err(missing) => return Ok(Read::Missing(missing, change.into_bytes())),
         }
+        self.open.as_mut().ok_or(Malformed)?.place.read();
         Ok(Read::Done)
     }
 
@@ -362,24 +388,11 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_that_was_half_read_is_forgotten() {
-        let mut format = everything();
-        let chunks = chunks(HEAD, &[insert("t", "1"), insert("t", "2")]);
-        assert_eq!(Catalogue::default().read_all(&mut format, &chunks[..2]), []);
-        assert!(format.is_inside());
-        format.start_over();
-        assert!(!format.is_inside());
-        let text = whole(HEAD, &[insert("t", "3")]);
-        assert_eq!(Catalogue::default().read_all(&mut format, &[&text]), [last(&text)]);
-        assert_eq!(texts(&Catalogue::default().read_all(&mut format, &chunks)), [whole(HEAD, &[insert("t", "1"), insert("t", "2")])]);
-    }
-
-    #[test]
     fn nothing_is_left_out_of_a_list_that_breaks_off() {
         let mut format = format(10_000, admission("public.*", ""));
         for broken in [r#"{"kind":"insert""#, r#"x"#, r#"{"kind":"insert","schema":"public","table":"t","columnvalues":["]}"#] {
             let list = [insert("t", "1"), broken.to_owned()].join(",");
-            assert_eq!(Catalogue::default().read(&mut format, whole(HEAD, &[list]).as_bytes()), Err(Malformed), "{broken}");
+            assert_eq!(Catalogue::default().read(&mut format, whole(HEAD, &[list]).as_bytes()), Err(Malformed.into()), "{broken}");
         }
     }
 

@@ -8,6 +8,7 @@ use warp::http::Method;
 use crate::message::ProblemCode;
 
 pub(super) const HEALTHZ: &str = "/healthz";
+pub(super) const READYZ: &str = "/readyz";
 pub(super) const INIT: &str = "/v1/init";
 pub(super) const STREAMS: &str = "/v1/streams";
 pub(super) const STREAM_OF_SLOT: &str = "/v1/streams/{slotName}";
@@ -98,7 +99,7 @@ const INIT_CODES: &[ProblemCode] = postgres_and![CreationInProgress, SlotInUse, 
 const DOCUMENT_CODES: &[ProblemCode] = &[ProblemCode::InvalidRequest, ProblemCode::NotAcceptable];
 
 /// All calls.
-pub(super) const OPERATIONS: [Operation; 18] = [
+pub(super) const OPERATIONS: [Operation; 19] = [
     Operation {
         id: "init",
         method: Method::POST,
@@ -315,6 +316,16 @@ pub(super) const OPERATIONS: [Operation; 18] = [
         takes: Takes::Nothing,
         answer: Answer::Message("Health"),
         codes: &[],
+    },
+    Operation {
+        id: "getReadiness",
+        method: Method::GET,
+        path: READYZ,
+        summary: "Ask whether the service can stream",
+        description: "Not while Postgres cannot be reached, is a read-only standby, or sends nothing to a stream that somebody follows; the                       refusal says which. It is ready again by itself.",
+        takes: Takes::Nothing,
+        answer: Answer::Message("Health"),
+        codes: postgres_and![StreamStalled],
     },
     Operation {
         id: "getOpenApi",

@@ -25,7 +25,7 @@ pub(super) const CLOSES: [(u16, &str); 7] = [
     (1001, "the service shuts down. Connect again."),
     (TOO_LARGE, "the client's frame is over 64 KiB."),
     (1011, "a fault, of which the reason says more. It would come again: find it in the service's log."),
-    (AWAY, "Postgres is away. Connect again a little later."),
+    (AWAY, "Postgres is away, or keeps too much WAL for the stream. Connect again a little later."),
     (REPLACED, "a newer connection has the stream. This is final: to connect again would take it back."),
     (GONE, "the slot was dropped, replaced or lost. This is final: start over with a new slot and its snapshot."),
 ];
@@ -37,7 +37,10 @@ pub(super) fn close_of(ending: &Ending) -> StreamClose {
         Ending::FrameTooLarge => (TOO_LARGE, format!("a frame may have {MAX_CLIENT_FRAME_BYTES} bytes")),
         Ending::Stopping => (1001, String::from("the service shuts down")),
         Ending::Replaced => (REPLACED, String::from("a newer connection has this stream")),
-        Ending::SlotGone => (GONE, String::from("the slot is gone: start over with /v1/init")),
+        Ending::SlotGone(gone) => (GONE, reason(gone)),
+        Ending::TooMuchWal => {
+            (AWAY, String::from("wal_limit: Postgres keeps more WAL for this stream than WAL_LIMIT_BYTES: acknowledge more"))
+        }
         Ending::PostgresAway(error) => return away(error),
         Ending::Fault(error) => (1011, reason(error)),
     };

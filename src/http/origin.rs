@@ -19,9 +19,14 @@ pub(super) enum Sender {
 }
 
 impl Sender {
-    /// Who sends it, if that is somebody who may.
+    /// Who sends it, if that is somebody who may. Where a page loads something without asking to read it, as an image, a browser names no origin and
+    /// says no more than that it is another site. Whoever follows a link is let in.
     pub(super) fn of(headers: &HeaderMap, allowed: &Origins) -> Result<Self, Refusal> {
-        let Some(origin) = headers.get(header::ORIGIN) else { return Ok(Self::Ours) };
+        let Some(origin) = headers.get(header::ORIGIN) else {
+            let is_let_in =
+                allowed.is_any() || !is_from_elsewhere(headers) || headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
+            return if is_let_in { Ok(Self::Ours) } else { Err(elsewhere()) };
+        };
         let text = String::from_utf8_lossy(origin.as_bytes());
         if allowed.contain(&text) {
             return Ok(Self::Allowed(origin.clone()));
@@ -45,6 +50,20 @@ impl Sender {
             headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("ETag, Retry-After, Allow"));
         }
     }
+}
+
+/// Refuses a link on another site to what changes something.
+pub(super) fn refuse_links(headers: &HeaderMap) -> Result<(), Refusal> {
+    if headers.contains_key(header::ORIGIN) || !is_from_elsewhere(headers) { Ok(()) } else { Err(elsewhere()) }
+}
+
+/// Whether a browser says that something on another site made it ask.
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site")
+}
+
+fn elsewhere() -> Refusal {
+    Refusal::Origin(String::from("another site"))
 }
 
 /// Tells the browser what a page may ask, where it asks that beforehand.

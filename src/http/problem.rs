@@ -132,7 +132,9 @@ fn failure(error: &sidecar::Error) -> ProblemCode {
     use sidecar::Error;
     match error {
         Error::UnknownStream(_) | Error::NoInit => ProblemCode::NoSuchStream,
-        Error::StreamGone(_) | Error::SlotMissing(_) | Error::Superseded(Reason::SlotGone) => ProblemCode::StreamGone,
+        Error::StreamGone(_) | Error::SlotMissing(_) | Error::Superseded(Reason::SlotGone | Reason::DroppedForItsWal) => {
+            ProblemCode::StreamGone
+        }
         Error::SlotLost(_) => ProblemCode::SlotLost,
         Error::BeingMade(_) | Error::Occupied(_) | Error::Superseded(Reason::Replaced) => ProblemCode::SlotInUse,
         Error::NameTaken(_) => ProblemCode::NameTaken,
@@ -144,7 +146,8 @@ fn failure(error: &sidecar::Error) -> ProblemCode {
         Error::NoSuchTable(_) => ProblemCode::NoSuchTable,
         Error::Filter(_) => ProblemCode::InvalidRequest,
         Error::Ahead { .. } => ProblemCode::PositionAhead,
-        Error::Unsettled { .. } => ProblemCode::PostgresUnavailable,
+        Error::Unsettled { .. } | Error::Standby | Error::Superseded(Reason::TooMuchWal) => ProblemCode::PostgresUnavailable,
+        Error::Stalled { .. } => ProblemCode::StreamStalled,
         Error::Unreached(_) => ProblemCode::LsnAhead,
         Error::Fault(_) => ProblemCode::InternalError,
         Error::Unsupported(_) => ProblemCode::UnsupportedOption,
@@ -191,9 +194,16 @@ fn snapshot(error: &SnapshotError) -> ProblemCode {
 
 fn query(error: &QueryError) -> ProblemCode {
     match error.condition() {
-        None | Some(Condition::Terminated | Condition::LimitReached | Condition::LoginRefused | Condition::Passing) => {
-            ProblemCode::PostgresUnavailable
-        }
+        // A server that has yet to recover is in no state to tell how far it is, nor to be written to.
+        None
+        | Some(
+            Condition::Terminated
+            | Condition::LimitReached
+            | Condition::LoginRefused
+            | Condition::Passing
+            | Condition::NotInState
+            | Condition::ReadOnly,
+        ) => ProblemCode::PostgresUnavailable,
         Some(_) => ProblemCode::InternalError,
     }
 }
@@ -213,6 +223,7 @@ fn wire(error: &WireError) -> ProblemCode {
         | WireError::Dial(_)
         | WireError::Tls(_)
         | WireError::Timeout(_)
+        | WireError::Silent(_)
         | WireError::Ended => ProblemCode::PostgresUnavailable,
     }
 }
@@ -248,7 +259,9 @@ pub(super) fn status(code: ProblemCode) -> StatusCode {
         ProblemCode::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
         ProblemCode::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
         ProblemCode::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
-        ProblemCode::PostgresUnavailable | ProblemCode::RegistryMissing | ProblemCode::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+        ProblemCode::PostgresUnavailable | ProblemCode::StreamStalled | ProblemCode::RegistryMissing | ProblemCode::ShuttingDown => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     }
 }
 
@@ -269,8 +282,12 @@ impl Reply for Refusal {
     fn into_response(self) -> Response {
         let code = self.code();
         let status = status(code);
-        if status.is_server_error() {
-            tracing::error!(code = code.name(), error = %self, "request failed");
+        match code {
+            ProblemCode::InternalError => tracing::error!(code = code.name(), error = %self, "request failed"),
+            // Said once already, by whoever stops it.
+            ProblemCode::ShuttingDown => {}
+            _ if status.is_server_error() => tracing::warn!(code = code.name(), error = %self, "request failed"),
+            _ => {}
         }
         let mut response = warp::reply::with_status(warp::reply::json(&self.problem()), status).into_response();
         let headers = response.headers_mut();
@@ -328,7 +345,7 @@ mod tests {
         let table = || "t".parse::<TableName>().unwrap();
         let column = NoSuchRows::Column { table: table(), column: String::from("c") };
         let blocker = Blocker { pid: Some(1), application: String::from("psql"), age_seconds: Some(7) };
-        let ahead = Error::Ahead { slot: slot(), acknowledged: Lsn::from(2), flushed: Lsn::from(1) };
+        let ahead = Error::Ahead { slot: slot(), acknowledged: Lsn::from(2), common: Lsn::from(1) };
         vec![
             (Refusal::Invalid(invalid()), 400, "invalid_request"),
             (Refusal::Malformed, 400, "malformed_request"),
@@ -360,6 +377,7 @@ mod tests {
             (Refusal::NotStreamed, 426, "upgrade_required"),
             (Error::Create(CreateError::NoneLeft(server("53400"))).into(), 429, "too_many_streams"),
             (Error::Query(fails("42P01")).into(), 500, "internal_error"),
+            (Error::Stalled { slot: slot(), reason: String::from("away") }.into(), 503, "stream_stalled"),
             (Error::Query(QueryError::Timeout(Duration::from_secs(30))).into(), 503, "postgres_unavailable"),
             (Error::RegistryMissing.into(), 503, "registry_missing"),
             (Error::ShuttingDown(ShuttingDown).into(), 503, "shutting_down"),

@@ -18,7 +18,7 @@ pub(super) async fn run(
     let slot = session.slot().clone();
     tracing::info!(%slot, "stream opened");
     let ending = session.run(client, out).await;
-    if matches!(ending, Ending::SlotGone) {
+    if matches!(ending, Ending::SlotGone(_)) {
         sidecar.slot_gone(&slot).await;
     }
     let close = close_of(&ending);

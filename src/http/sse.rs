@@ -69,7 +69,7 @@ pub(super) async fn open(mut subscription: Subscription, headers: &HeaderMap, si
         Ok(session) => Ok(reply(events(session, sidecar))),
         Err(refusal) if last.is_some() && is_final(refusal.code()) => Ok(StatusCode::NO_CONTENT.into_response()),
         Err(refusal) if last.is_some() && (is_passing(refusal.code()) || refusal.code() == ProblemCode::TooManyStreams) => {
-            tracing::warn!(code = refusal.code().name(), error = %refusal, "stream put off");
+            tracing::info!(code = refusal.code().name(), error = %refusal, "stream put off");
             Ok(reply(stream::iter([Ok(retry()), Ok(closed(&away(&refusal)))])))
         }
         Err(refusal) => Err(refusal),

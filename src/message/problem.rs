@@ -128,6 +128,8 @@ pub enum ProblemCode {
     TooManyStreams,
     /// A fault of the service; the log says more.
     InternalError,
+    /// Nothing comes from Postgres for a stream that somebody follows.
+    StreamStalled,
     /// Postgres does not answer, or refuses us. Try again.
     PostgresUnavailable,
     /// The service may have no tables of its own, which streams of their own need.

@@ -25,6 +25,9 @@ pub struct SnapshotDataRequest {
     /// `table` or `schema.table`, quoted and folded as in SQL; without a schema: `public`.
     #[schemars(regex(pattern = concat!("^(", identifier!(), r")(\.(", identifier!(), "))?$")))]
     pub table: String,
+    /// Whether to leave out rows of tables that inherit from this one, as `ONLY` does in SQL. A partitioned table has none of its own.
+    #[serde(default)]
+    pub only: bool,
     /// How many rows to pass over.
     #[serde(default, deserialize_with = "whole_number")]
     #[schemars(with = "u64", range(min = 0, max = i64::MAX as u64))]
@@ -61,6 +64,7 @@ impl SnapshotDataRequest {
         Self {
             slot_name: Some(String::from("delta_face56")),
             table: String::from("test_table"),
+            only: false,
             offset: 0,
             limit: Some(5),
             columns: None,

@@ -57,6 +57,10 @@ pub struct StreamQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     pub takeover: Option<bool>,
+    /// How many transactions may be on their way before one of them is acknowledged; without it: as many as there is room for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u16", range(min = 1))]
+    pub max_unacked: Option<u16>,
     /// Whether to send transactions without a change for the client, as `"change":[]`. Each is then to be acknowledged like any other.
     #[serde(default)]
     pub empty_transactions: bool,

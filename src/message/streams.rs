@@ -111,6 +111,8 @@ pub struct StreamInfo {
     pub retained_wal_bytes: Option<i64>,
     /// Whether that WAL is there.
     pub wal_status: WalStatus,
+    /// Whether that is more than the service was told is good.
+    pub wal_alarm: WalAlarm,
     /// Its tables whose updates and deletes Postgres does not tell, for want of a replica identity: the first 1,000.
     pub tables_without_identity: Vec<String>,
     /// The snapshot that goes with it.
@@ -173,6 +175,19 @@ pub enum WalStatus {
     Missing,
     /// The slot is being made.
     Unknown,
+}
+
+/// Whether the server keeps more WAL for a stream than the service was told is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum WalAlarm {
+    /// It does not, or nothing was told.
+    None,
+    /// More than `WAL_WARN_BYTES`.
+    Warning,
+    /// More than `WAL_LIMIT_BYTES`: `WAL_LIMIT_ACTION` is taken.
+    Limit,
 }
 
 /// Whether a snapshot can be read.
@@ -269,6 +284,7 @@ impl StreamInfo {
             lag_bytes: Some(4_096),
             retained_wal_bytes: Some(16_384),
             wal_status: WalStatus::Reserved,
+            wal_alarm: WalAlarm::None,
             tables_without_identity: vec![],
             snapshot: SnapshotInfo {
                 state: SnapshotState::Ready,

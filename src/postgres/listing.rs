@@ -9,10 +9,12 @@ use super::relations::pairs;
 use super::service::{QueryError, short};
 use crate::name::TableName;
 
-/// All in one statement, however many tables there are. What a partitioned table has is in its partitions. Heirs may repeat a key.
+/// All in one statement, however many tables there are. What a partitioned table has is in its partitions. Heirs may repeat a key. Privileges are
+/// those of today: a table that was dropped since has none.
 const TABLES: &str = concat!(
     "
-SELECT c.oid, c.relkind::text, c.relpersistence::text, has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') AND NOT row_security_active(c.oid),
+SELECT c.oid, c.relkind::text, c.relpersistence::text,
+    coalesce(has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE') AND NOT row_security_active(c.oid), false),
     ARRAY[n.nspname::text, c.relname::text] || ",
     names_above!(),
     ",
@@ -46,7 +48,7 @@ pub struct ListedTable {
     pub kind: String,
     /// `pg_class.relpersistence`.
     pub persistence: String,
-    /// Whether our role may read it.
+    /// Whether our role may read it, and it is still there.
     pub readable: bool,
     /// Its name, and those of the partitioned tables above it, the nearest first.
     pub names: Vec<TableName>,

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use sha2::{Digest, Sha256};
-use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Postgres};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::time::timeout;
 
 use super::catalog;
 use super::server_error::Condition;
-use super::service::{Database, QueryError, connect, run, short, within};
+use super::service::{Database, QueryError, connect, run, short};
+use super::transaction::ReadTransaction;
 use crate::config::{PostgresConfig, READER_QUEUE_TIMEOUT, STATEMENT_TIMEOUT};
 use crate::name::{MAX_NAME_BYTES, SlotName, TableName};
 use crate::query::{Selection, Sql, Table, import_snapshot};
@@ -20,10 +20,14 @@ use crate::query::{Selection, Sql, Table, import_snapshot};
 const SNAPSHOT_GONE: [Condition; 3] = [Condition::InvalidValue, Condition::NoSuchObject, Condition::NotInState];
 
 /// What Postgres says of a text that is no value of its type: not that it is none, but perhaps that there is no such time zone, or table.
-const NOT_A_VALUE: [Condition; 5] =
-    [Condition::InvalidData, Condition::InvalidValue, Condition::NoSuchObject, Condition::NoSuchTable, Condition::Other];
-
-const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+const NOT_A_VALUE: [Condition; 6] = [
+    Condition::InvalidData,
+    Condition::InvalidValue,
+    Condition::NoSuchObject,
+    Condition::NoSuchTable,
+    Condition::NotSupported,
+    Condition::Other,
+];
 
 /// Keeps an exported snapshot alive after the session that exported it went on. Its only other statement is COMMIT.
 #[derive(Debug)]
@@ -63,24 +67,15 @@ impl Anchor {
     }
 }
 
-/// A transaction that reads a snapshot. Dropped before it is finished, it hangs up, so that no other reader gets its transaction.
+/// A transaction that reads a snapshot. Dropped before it is finished, it hangs up.
 pub struct Reader {
-    connection: Option<PoolConnection<Postgres>>,
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            drop(connection.detach());
-        }
-    }
+    transaction: ReadTransaction,
 }
 
 impl Reader {
     /// Waits for a free connection and imports the snapshot. None: it is gone.
     pub async fn open(database: &Database, snapshot: &Exported) -> Result<Option<Self>, QueryError> {
-        let connection = within(READER_QUEUE_TIMEOUT, database.readers.acquire()).await?;
-        let mut reader = Self { connection: Some(connection) };
+        let mut reader = Self { transaction: ReadTransaction::acquire(&database.readers, READER_QUEUE_TIMEOUT).await? };
         match begin(reader.connection()?, &snapshot.name).await {
             Err(error) if error.condition().is_some_and(|condition| SNAPSHOT_GONE.contains(&condition)) => return Ok(None),
             begun => begun?,
@@ -130,14 +125,12 @@ impl Reader {
     }
 
     /// Ends the transaction in good order and gives the connection back.
-    pub async fn finish(mut self) -> Result<(), QueryError> {
-        run(self.connection()?, "COMMIT").await?;
-        self.connection = None;
-        Ok(())
+    pub async fn finish(self) -> Result<(), QueryError> {
+        self.transaction.finish().await
     }
 
     pub(super) fn connection(&mut self) -> Result<&mut PgConnection, QueryError> {
-        self.connection.as_deref_mut().ok_or(QueryError::Unreachable(sqlx::Error::PoolClosed))
+        self.transaction.connection()
     }
 }
 
@@ -182,7 +175,7 @@ async fn begin(connection: &mut PgConnection, snapshot: &str) -> Result<(), Quer
     // Since Postgres 17.
     let unlimited = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'";
     run(connection, unlimited).await?;
-    run(connection, BEGIN).await?;
+    run(connection, ReadTransaction::BEGIN).await?;
     let import = import_snapshot(snapshot);
     short(connection.execute(sqlx::raw_sql(AssertSqlSafe(import.as_str())))).await.map(drop)
 }

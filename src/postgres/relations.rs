@@ -57,8 +57,9 @@ impl Database {
         let Some(mut view) = View::open(self, xid).await? else { return Ok(None) };
         let seen = view.seen.clone();
         let (schemas, names): (Vec<&str>, Vec<&str>) = tables.iter().map(|table| (table.schema.as_str(), table.table.as_str())).unzip();
-        let found: Vec<RelationRow> = short(sqlx::query_as(RELATIONS).bind(schemas).bind(names).fetch_all(view.connection())).await?;
-        let mut columns = columns(view.connection(), slot, found.iter().map(|(_, oid, ..)| *oid).collect()).await?;
+        let found: Vec<RelationRow> = short(sqlx::query_as(RELATIONS).bind(schemas).bind(names).fetch_all(view.connection()?)).await?;
+        let mut columns = columns(view.connection()?, slot, found.iter().map(|(_, oid, ..)| *oid).collect()).await?;
+        view.close().await?;
         let mut relations: HashMap<i64, Relation> = HashMap::new();
         for (ordinal, Oid(oid), identity, index, above) in found {
             let columns = columns.remove(&oid).unwrap_or_default();
@@ -73,8 +74,10 @@ impl Database {
     /// What tables there are; none before the catalogue has seen the transaction.
     pub async fn structure(&self, xid: Option<u32>) -> Result<Option<Structure>, QueryError> {
         let Some(mut view) = View::open(self, xid).await? else { return Ok(None) };
-        let fingerprint = short(sqlx::query_scalar(STRUCTURE).fetch_one(view.connection())).await?;
-        Ok(Some(Structure { fingerprint, seen: view.seen }))
+        let fingerprint = short(sqlx::query_scalar(STRUCTURE).fetch_one(view.connection()?)).await?;
+        let seen = view.seen.clone();
+        view.close().await?;
+        Ok(Some(Structure { fingerprint, seen }))
     }
 }
 

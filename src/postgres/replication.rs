@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::server_error::ServerError;
 use super::wire::{Wire, WireError, server_error};
-use crate::config::{STATEMENT_TIMEOUT, STATUS_INTERVAL};
+use crate::config::{IMPATIENT_TIMEOUT, STATEMENT_TIMEOUT, STATUS_INTERVAL};
 use crate::lsn::Lsn;
 use crate::name::{SlotName, quoted};
 use crate::wal2json::options::PluginOptions;
@@ -59,6 +59,8 @@ pub struct System {
     pub timeline: i32,
     /// What the server has written and flushed.
     pub flushed: Lsn,
+    /// Whether it follows another one, and has not been promoted.
+    pub is_standby: bool,
 }
 
 /// Asks a replication connection where it leads to.
@@ -69,7 +71,30 @@ pub async fn identify(wire: &mut Wire) -> Result<System, WireError> {
         identifier: columns.next().unwrap_or_default(),
         timeline: columns.next().and_then(|timeline| timeline.parse().ok()).unwrap_or_default(),
         flushed: columns.next().and_then(|flushed| flushed.parse().ok()).unwrap_or_default(),
+        is_standby: show(wire, "in_hot_standby").await? == "on",
     })
+}
+
+/// Up to where a server's history is also that of an earlier timeline: what was written there later, it does not have. A server that was
+/// promoted may be past a position by now without ever having had what was there.
+pub async fn common_history(wire: &mut Wire, system: &System, timeline: i32) -> Result<Lsn, WireError> {
+    if timeline >= system.timeline {
+        return Ok(if timeline == system.timeline { system.flushed } else { Lsn::ZERO });
+    }
+    let rows = wire.command(&format!("TIMELINE_HISTORY {}", system.timeline)).await?;
+    let content = rows.into_iter().next().unwrap_or_default().into_iter().nth(1).flatten().unwrap_or_default();
+    Ok(switch_point(&content, timeline).unwrap_or_default())
+}
+
+/// Where a timeline was left, as the history of a later one has it: a line for each, of its number, the position, and a reason.
+fn switch_point(history: &str, timeline: i32) -> Option<Lsn> {
+    let mut switches = history.lines().map(str::split_whitespace);
+    switches.find_map(|mut words| (words.next()?.parse() == Ok(timeline)).then(|| words.next()?.parse().ok())?)
+}
+
+async fn show(wire: &mut Wire, setting: &str) -> Result<String, WireError> {
+    let rows = wire.command(&format!("SHOW {setting}")).await?;
+    Ok(rows.into_iter().flatten().next().flatten().unwrap_or_default())
 }
 
 /// Makes a slot and exports its snapshot, which lives until the next command on this connection: the consistent point, and its name.
@@ -134,23 +159,31 @@ impl Replication {
         }
     }
 
-    /// Tells the server that everything up to `confirmed` will never be asked for again.
-    pub async fn confirm(&mut self, confirmed: Lsn) -> Result<(), WireError> {
-        let update = encode_standby_status_update(pgwire_replication::Lsn(confirmed.to_u64()), now(), false);
+    /// How many bytes have come.
+    pub fn heard(&self) -> u64 {
+        self.wire.heard()
+    }
+
+    /// Tells the server that everything up to `confirmed` will never be asked for again, and asks it to answer if it is to.
+    pub async fn confirm(&mut self, confirmed: Lsn, is_to_answer: bool) -> Result<(), WireError> {
+        let update = encode_standby_status_update(pgwire_replication::Lsn(confirmed.to_u64()), now(), is_to_answer);
         let write = framing::write_copy_data(&mut self.wire.socket, &update);
-        Ok(timeout(STATEMENT_TIMEOUT, write).await.map_err(|_| WireError::Timeout(STATEMENT_TIMEOUT))??)
+        Ok(timeout(IMPATIENT_TIMEOUT, write).await.map_err(|_| WireError::Timeout(IMPATIENT_TIMEOUT))??)
     }
 
     /// Ends the stream so that the server has read all that was confirmed: without this, what was written last is often lost.
-    pub async fn finish(mut self, limit: Duration) {
+    /// Says whether that came about.
+    pub async fn finish(mut self, limit: Duration) -> bool {
         let ending = async {
             framing::write_copy_done(&mut self.wire.socket).await?;
             while !self.wire.read().await?.is_ready_for_query() {}
             Ok::<(), WireError>(())
         };
-        if matches!(timeout(limit, ending).await, Ok(Ok(()))) {
+        let has_ended = matches!(timeout(limit, ending).await, Ok(Ok(())));
+        if has_ended {
             self.wire.close().await;
         }
+        has_ended
     }
 }
 
@@ -168,9 +201,7 @@ async fn start(wire: &mut Wire, command: &str) -> Result<(), WireError> {
 
 /// A third of `wal_sender_timeout`, after which the server hangs up on who is silent.
 async fn status_interval(wire: &mut Wire) -> Result<Duration, WireError> {
-    let rows = wire.command("SHOW wal_sender_timeout").await?;
-    let shown = rows.into_iter().flatten().next().flatten().unwrap_or_default();
-    Ok(match setting_to_duration(&shown) {
+    Ok(match setting_to_duration(&show(wire, "wal_sender_timeout").await?) {
         Some(timeout) if !timeout.is_zero() => STATUS_INTERVAL.min(timeout / 3),
         _ => STATUS_INTERVAL,
     })
@@ -213,5 +244,16 @@ mod tests {
         }
         assert_eq!(setting_to_duration("1500ms"), Some(Duration::from_millis(1_500)));
         assert_eq!(setting_to_duration("soon"), None);
+    }
+
+    #[test]
+    fn a_timeline_ends_where_the_next_one_began() {
+        let history = "1\t0/3000148\tno recovery target specified\n\n2\t0/5000000\tbefore 2026-01-01\n";
+        for (timeline, expected) in [(1, Some("0/3000148")), (2, Some("0/5000000")), (3, None), (0, None)] {
+            assert_eq!(switch_point(history, timeline), expected.map(|position| position.parse().unwrap()), "{timeline}");
+        }
+        for strange in ["", "x", "1", "1\tnowhere\t"] {
+            assert_eq!(switch_point(strange, 1), None, "{strange}");
+        }
     }
 }

@@ -57,10 +57,14 @@ pub enum Condition {
     LimitReached,
     /// `wal_level` is too low, or a slot has lost its WAL.
     NotInState,
+    /// The server is a standby.
+    ReadOnly,
     /// No such table, column or schema.
     NoSuchTable,
     /// A type has no such operator: its values have no order.
     NoOperator,
+    /// Postgres has not been taught to do that: to compare rows by operators that are no order, for one.
+    NotSupported,
     /// A snapshot identifier, or another value, means nothing to the server.
     InvalidValue,
     /// A text is no value of its type, or a value is out of range.
@@ -88,8 +92,10 @@ impl Condition {
             "42501" => Self::Forbidden,
             "53300" | "53400" => Self::LimitReached,
             "55000" => Self::NotInState,
+            "25006" => Self::ReadOnly,
             "42P01" | "42703" | "3F000" => Self::NoSuchTable,
             "42883" => Self::NoOperator,
+            "0A000" => Self::NotSupported,
             "22023" => Self::InvalidValue,
             _ if sqlstate.starts_with("22") => Self::InvalidData,
             "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04" => Self::Terminated,

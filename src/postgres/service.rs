@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use super::SESSION_SETTINGS;
 use super::server_error::{Condition, ServerError};
 use crate::config::{
-    CONNECT_TIMEOUT, MAX_READERS, MAX_SERVICE_CONNECTIONS, MIGRATION_TIMEOUT, PostgresConfig, READER_QUEUE_TIMEOUT, STATEMENT_TIMEOUT,
-    SslMode,
+    CONNECT_TIMEOUT, MAX_READERS, MAX_SERVICE_CONNECTIONS, MIGRATION_TIMEOUT, PING_POOLED_TIMEOUT, PostgresConfig, READER_QUEUE_TIMEOUT,
+    STATEMENT_TIMEOUT, SslMode,
 };
 
 static MIGRATOR: Migrator = sqlx::migrate!();
@@ -98,6 +98,11 @@ impl Database {
                 .max_connections(limit)
                 .acquire_timeout(patience)
                 .idle_timeout(Duration::from_secs(60))
+                // Where the network swallowed them, all of them would each be waited for.
+                .test_before_acquire(false)
+                .before_acquire(|connection, _| {
+                    Box::pin(async { Ok(matches!(timeout(PING_POOLED_TIMEOUT, connection.ping()).await, Ok(Ok(())))) })
+                })
                 .connect_lazy_with(options(config, name).options(settings.iter().copied()))
         };
         Self {

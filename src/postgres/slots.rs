@@ -4,6 +4,7 @@ use super::service::{Database, QueryError, short};
 use crate::lsn::Lsn;
 use crate::message::Blocker;
 use crate::name::SlotName;
+use crate::wal2json::options::OUR_MESSAGES;
 
 /// A replication slot as `pg_replication_slots` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +108,12 @@ impl Database {
         let row: Option<(String, i64)> = short(query.fetch_optional(&self.service)).await?;
         let (gid, age) = row.unwrap_or_default();
         Ok(Blocker { pid: None, application: format!("prepared transaction {gid}"), age_seconds: age.try_into().ok() })
+    }
+
+    /// Writes a message into the WAL that no client gets, so that even where nothing else is written there is something to pass.
+    pub async fn heartbeat(&self) -> Result<(), QueryError> {
+        let query = sqlx::query("SELECT pg_logical_emit_message(true, $1, '')").bind(OUR_MESSAGES);
+        short(query.execute(&self.service)).await.map(drop)
     }
 
     /// How far the server has written and flushed.

@@ -18,8 +18,8 @@ use crate::name::SlotName;
 pub struct Taken {
     /// Names this ownership.
     pub epoch: i64,
-    /// What the client acknowledged last, in this server's history.
-    pub acknowledged: Option<Lsn>,
+    /// What the client acknowledged last, and the timeline in which it did.
+    pub acknowledged: Option<(Lsn, i32)>,
     /// Who had it before, and the name of that ownership.
     pub former: Option<(String, i64)>,
 }
@@ -33,6 +33,8 @@ pub struct Position {
     pub epoch: i64,
     /// The position.
     pub acknowledged: Lsn,
+    /// The history that it is in.
+    pub timeline: i32,
 }
 
 /// Held while streams are made or removed: advisory locks of one connection. Whoever dies lets go of them.
@@ -152,6 +154,12 @@ impl Database {
         short(query.bind(slot.as_str()).execute(&self.service)).await.map(drop)
     }
 
+    /// Writes down that the slot is not to be dropped after all.
+    pub async fn undo_removal(&self, slot: &SlotName) -> Result<(), QueryError> {
+        let query = sqlx::query("UPDATE pgdeltastream.stream SET state = 'ready' WHERE slot_name = $1 AND state = 'dropping'");
+        short(query.bind(slot.as_str()).execute(&self.service)).await.map(drop)
+    }
+
     /// Slots that are about to be made or dropped, perhaps by somebody who did not live to see it: see [`Lock::try_stream`].
     pub async fn unfinished(&self) -> Result<Vec<SlotName>, QueryError> {
         let query = sqlx::query_scalar("SELECT slot_name::text FROM pgdeltastream.stream WHERE state <> 'ready'");
@@ -181,26 +189,26 @@ impl Database {
 
     /// Makes us the owner of a stream, and of one that we hear of for the first time an adopted one. None: it is not there any more.
     ///
-    /// A position that belongs to another server, or to another history, is forgotten.
+    /// A position that belongs to another server is forgotten.
     pub async fn take(&self, slot: &SlotName, system: &System, owner: &str) -> Result<Option<Taken>, QueryError> {
-        type Row = (i64, Option<String>, Option<String>, Option<i64>);
+        type Row = (i64, Option<String>, i32, Option<String>, Option<i64>);
         let query = sqlx::query_as(
             "WITH former AS MATERIALIZED (SELECT owner, epoch FROM pgdeltastream.stream WHERE slot_name = $1 FOR UPDATE)
              INSERT INTO pgdeltastream.stream AS stream (slot_name, kind, state, system_identifier, timeline, owner)
              SELECT slot_name, 'adopted', 'ready', $2, $3, $4
              FROM pg_replication_slots LEFT JOIN former ON true WHERE slot_name = $1
-             ON CONFLICT (slot_name) DO UPDATE SET owner = excluded.owner, epoch = stream.epoch + 1, timeline = excluded.timeline,
+             ON CONFLICT (slot_name) DO UPDATE SET owner = excluded.owner, epoch = stream.epoch + 1,
                  system_identifier = excluded.system_identifier,
-                 acked_lsn = CASE WHEN stream.system_identifier = excluded.system_identifier AND stream.timeline <= excluded.timeline
-                                  THEN stream.acked_lsn END
+                 acked_lsn = CASE WHEN stream.system_identifier = excluded.system_identifier THEN stream.acked_lsn END,
+                 timeline = CASE WHEN stream.system_identifier = excluded.system_identifier THEN stream.timeline ELSE excluded.timeline END
              WHERE stream.state = 'ready'
-             RETURNING epoch, acked_lsn::text, (SELECT owner FROM former), (SELECT epoch FROM former)",
+             RETURNING epoch, acked_lsn::text, timeline, (SELECT owner FROM former), (SELECT epoch FROM former)",
         );
         let query = query.bind(slot.as_str()).bind(&system.identifier).bind(system.timeline).bind(owner);
         let row: Option<Row> = short(query.fetch_optional(&self.service)).await?;
-        Ok(row.map(|(epoch, acknowledged, owner, former_epoch)| Taken {
+        Ok(row.map(|(epoch, acknowledged, timeline, owner, former_epoch)| Taken {
             epoch,
-            acknowledged: acknowledged.and_then(|lsn| lsn.parse().ok()),
+            acknowledged: acknowledged.and_then(|lsn| lsn.parse().ok()).map(|lsn| (lsn, timeline)),
             former: owner.zip(former_epoch),
         }))
     }
@@ -246,12 +254,13 @@ impl Database {
         let slots: Vec<&str> = positions.iter().map(|position| position.slot.as_str()).collect();
         let epochs: Vec<i64> = positions.iter().map(|position| position.epoch).collect();
         let acknowledged: Vec<String> = positions.iter().map(|position| position.acknowledged.to_string()).collect();
+        let timelines: Vec<i32> = positions.iter().map(|position| position.timeline).collect();
         let query = sqlx::query(
-            "UPDATE pgdeltastream.stream SET acked_lsn = due.acked::pg_lsn
-             FROM unnest($1::text[], $2::bigint[], $3::text[]) AS due (slot, epoch, acked)
+            "UPDATE pgdeltastream.stream SET acked_lsn = due.acked::pg_lsn, timeline = due.timeline
+             FROM unnest($1::text[], $2::bigint[], $3::text[], $4::integer[]) AS due (slot, epoch, acked, timeline)
              WHERE slot_name = due.slot AND stream.epoch = due.epoch AND (acked_lsn IS NULL OR acked_lsn < due.acked::pg_lsn)",
         );
-        short(query.bind(slots).bind(epochs).bind(acknowledged).execute(&self.service)).await.map(drop)
+        short(query.bind(slots).bind(epochs).bind(acknowledged).bind(timelines).execute(&self.service)).await.map(drop)
     }
 
     /// Forgets a stream.

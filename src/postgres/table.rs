@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use sqlx::PgConnection;
 use sqlx::postgres::types::Oid;
 
-use super::service::{Database, QueryError, short};
+use super::service::{Database, QueryError, run, short};
+use super::transaction::ReadTransaction;
+use crate::config::STATEMENT_TIMEOUT;
 use crate::contract::table::{Changes, ColumnSchema, Identity, Kind, TableSchema};
 use crate::name::TableName;
 
@@ -52,12 +54,11 @@ type TypeRow = (i16, Oid, i32, bool, bool, Vec<String>);
 impl Database {
     /// Describes a table as it is now; none if there is none, or none that a client may see.
     pub async fn table_schema(&self, name: &TableName) -> Result<Option<TableSchema>, QueryError> {
-        let mut connection = short(self.service.acquire()).await?;
+        let mut transaction = ReadTransaction::acquire(&self.service, STATEMENT_TIMEOUT).await?;
         // All of it as of one moment.
-        let mut transaction =
-            short(sqlx::Connection::begin_with(&mut *connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")).await?;
-        let schema = describe(&mut transaction, name).await?;
-        short(transaction.commit()).await?;
+        run(transaction.connection()?, ReadTransaction::BEGIN).await?;
+        let schema = describe(transaction.connection()?, name).await?;
+        transaction.finish().await?;
         Ok(schema)
     }
 }

@@ -23,7 +23,8 @@ impl Database {
     /// How values of types are written, for each of them; none before the catalogue has seen the transaction.
     pub async fn encodings(&self, types: &[u32], xid: Option<u32>) -> Result<Option<Vec<(u32, Encoding)>>, QueryError> {
         let Some(mut view) = View::open(self, xid).await? else { return Ok(None) };
-        let found = encodings(view.connection(), types.iter().copied()).await?;
+        let found = encodings(view.connection()?, types.iter().copied()).await?;
+        view.close().await?;
         Ok(Some(types.iter().map(|oid| (*oid, encoding_of(&found, *oid))).collect()))
     }
 }

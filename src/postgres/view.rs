@@ -5,16 +5,16 @@
 
 use std::sync::Arc;
 
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::PgConnection;
 
-use super::service::{Database, QueryError, short};
+use super::service::{Database, QueryError, run, short};
+use super::transaction::ReadTransaction;
+use crate::config::STATEMENT_TIMEOUT;
 use crate::format::relation::Seen;
-
-const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// A snapshot of the catalogue.
 pub(super) struct View {
-    transaction: Transaction<'static, Postgres>,
+    transaction: ReadTransaction,
     /// The transactions whose doings are in it.
     pub(super) seen: Arc<Seen>,
 }
@@ -22,14 +22,24 @@ pub(super) struct View {
 impl View {
     /// None if it has not seen the end of the transaction.
     pub(super) async fn open(database: &Database, xid: Option<u32>) -> Result<Option<Self>, QueryError> {
-        let mut transaction = short(database.service.begin_with(BEGIN)).await?;
+        let mut transaction = ReadTransaction::acquire(&database.service, STATEMENT_TIMEOUT).await?;
+        run(transaction.connection()?, ReadTransaction::BEGIN).await?;
         // Of the first statement is the snapshot that all have.
-        let snapshot: String = short(sqlx::query_scalar("SELECT pg_current_snapshot()::text").fetch_one(&mut *transaction)).await?;
+        let snapshot: String = short(sqlx::query_scalar("SELECT pg_current_snapshot()::text").fetch_one(transaction.connection()?)).await?;
         let seen = Seen::read(&snapshot).unwrap_or_default();
-        Ok(seen.has(xid).then(|| Self { transaction, seen: Arc::new(seen) }))
+        if seen.has(xid) {
+            return Ok(Some(Self { transaction, seen: Arc::new(seen) }));
+        }
+        transaction.finish().await?;
+        Ok(None)
     }
 
-    pub(super) fn connection(&mut self) -> &mut PgConnection {
-        &mut self.transaction
+    pub(super) fn connection(&mut self) -> Result<&mut PgConnection, QueryError> {
+        self.transaction.connection()
+    }
+
+    /// Gives the connection back.
+    pub(super) async fn close(self) -> Result<(), QueryError> {
+        self.transaction.finish().await
     }
 }

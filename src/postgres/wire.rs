@@ -3,6 +3,8 @@
 //! Follows "Message Flow" and "SASL Authentication" of the Postgres manual's chapter on the protocol, on the public lower half of
 //! pgwire-replication, whose own client speaks pgoutput only. Never retries; never runs anything but replication commands.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use md5::{Digest, Md5};
@@ -16,6 +18,7 @@ use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_util::either::Either;
+use tokio_util::io::InspectReader;
 
 use super::SESSION_SETTINGS;
 use super::server_error::{Condition, ServerError};
@@ -35,12 +38,14 @@ const WIRE_SETTINGS: [(&str, &str); 2] = [("search_path", "public"), ("client_mi
 /// How long a connection may be dead before it is found to be.
 const DEAD_AFTER: Duration = Duration::from_secs(30);
 
-type Socket = Either<MaybeTls, UnixStream>;
+/// Each byte that comes is counted: while there are some, the server is there.
+type Socket = InspectReader<Either<MaybeTls, UnixStream>, Box<dyn FnMut(&[u8]) + Send + Sync>>;
 
 /// A logged-in replication connection that waits for a command.
 pub struct Wire {
     pub(super) socket: BufReader<Socket>,
     pub(super) reader: MessageReader,
+    heard: Arc<AtomicU64>,
     pid: i32,
 }
 
@@ -80,6 +85,9 @@ pub enum WireError {
     /// The server ended the stream in good order, as it does when it shuts down.
     #[error("Postgres ended the stream")]
     Ended,
+    /// Nothing comes any more, and nobody is at work at the other end.
+    #[error("nothing was heard of Postgres for {} s", .0.as_secs())]
+    Silent(Duration),
 }
 
 impl From<PgWireError> for WireError {
@@ -106,8 +114,14 @@ impl Wire {
     /// Dials and logs in. `settings` are set for the session, beside those that every session of ours has.
     pub async fn connect(config: &PostgresConfig, application_name: &str, settings: &[(&str, &str)]) -> Result<Self, WireError> {
         let connecting = async {
-            let mut wire =
-                Self { socket: BufReader::with_capacity(READ_BUFFER_BYTES, dial(config).await?), reader: MessageReader::new(), pid: 0 };
+            let heard = Arc::<AtomicU64>::default();
+            let counter = heard.clone();
+            let count = move |bytes: &[u8]| {
+                counter.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            };
+            let socket = InspectReader::new(dial(config).await?, Box::new(count) as Box<_>);
+            let socket = BufReader::with_capacity(READ_BUFFER_BYTES, socket);
+            let mut wire = Self { socket, reader: MessageReader::new(), heard, pid: 0 };
             wire.log_in(config, application_name, settings).await?;
             Ok(wire)
         };
@@ -117,6 +131,11 @@ impl Wire {
     /// The process at the other end.
     pub fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// How many bytes have come.
+    pub(super) fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
     }
 
     /// From here on, a longer message than this is refused before any of it is kept.
@@ -231,7 +250,7 @@ impl Wire {
     }
 }
 
-async fn dial(config: &PostgresConfig) -> Result<Socket, WireError> {
+async fn dial(config: &PostgresConfig) -> Result<Either<MaybeTls, UnixStream>, WireError> {
     if let Some(folder) = config.socket_folder() {
         return Ok(Either::Right(UnixStream::connect(format!("{folder}/.s.PGSQL.{}", config.port)).await?));
     }

@@ -75,18 +75,21 @@ pub enum Error {
     /// A newer connection came in between, or the stream was ended.
     #[error("{}", superseded(.0))]
     Superseded(Reason),
-    /// The client is ahead of the server, which was restored to an earlier state.
+    /// The client is ahead of the server, which was restored to an earlier state, or promoted before it had all.
     #[error(
-        "the client of {slot} has acknowledged {acknowledged}, but the server is only at {flushed}: it was restored to an earlier state. Start over with /v1/init, or delete the stream and make it anew"
+        "the client of {slot} has acknowledged {acknowledged}, but of its history the server has only what is before {common}: it was restored to an earlier state, or promoted before it had all. Start over with /v1/init, or delete the stream and make it anew"
     )]
     Ahead {
         /// The stream.
         slot: SlotName,
         /// What was kept.
         acknowledged: Lsn,
-        /// Where the server is.
-        flushed: Lsn,
+        /// Up to where client and server have the same.
+        common: Lsn,
     },
+    /// The server follows another one.
+    #[error("Postgres is a standby, which cannot be streamed from until it is promoted")]
+    Standby,
     /// The client says to have what the server has not written.
     #[error(transparent)]
     Unreached(#[from] Ahead),
@@ -101,6 +104,14 @@ pub enum Error {
     /// The stream cannot go on.
     #[error(transparent)]
     Fault(#[from] Fault),
+    /// Nothing comes from Postgres for a stream that somebody follows.
+    #[error("stream {slot}: {reason}")]
+    Stalled {
+        /// The stream.
+        slot: SlotName,
+        /// Why.
+        reason: String,
+    },
     /// wal2json refused what it was told.
     #[error("the wal2json of this server cannot do this: {0}")]
     Unsupported(#[source] ServerError),
@@ -146,5 +157,7 @@ fn superseded(reason: &Reason) -> &'static str {
         Reason::Replaced => "a newer connection has this stream",
         Reason::SlotGone => "the stream has just been ended: start over with /v1/init, or make it anew",
         Reason::Stopping => "the service shuts down",
+        Reason::TooMuchWal => "Postgres keeps more WAL for this stream than WAL_LIMIT_BYTES",
+        Reason::DroppedForItsWal => "the stream has just been dropped, since Postgres kept more WAL for it than WAL_LIMIT_BYTES",
     }
 }

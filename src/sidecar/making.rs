@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::{Error, Sidecar};
@@ -13,7 +14,7 @@ use crate::name::SlotName;
 use crate::postgres::service::QueryError;
 use crate::postgres::streams::{Lock, NewStream};
 use crate::seat::{Reason, ShuttingDown};
-use crate::slot::{self, CreateError, Maker};
+use crate::slot::{self, CreateError, Maker, ReleaseError};
 
 /// Different names to try before giving up: with some ten million of them, two clashes in a row are no chance any more.
 const MAX_NAME_ATTEMPTS: usize = 5;
@@ -47,7 +48,7 @@ impl Sidecar {
         let slots = self.database.slot_count().await?;
         if slots.used >= slots.limit {
             for slot in former.drain(..) {
-                self.end(lock, &slot).await.map_err(Error::of_former)?;
+                self.end(lock, &slot, Reason::SlotGone).await.map_err(Error::of_former)?;
             }
         }
         let made = self.make_unnamed(lock, StreamKind::Init, Filter::default(), true).await?;
@@ -57,7 +58,7 @@ impl Sidecar {
                 break;
             }
             // The new stream stands whatever becomes of the former, which stays marked: the next call, or the next start, tries again.
-            if let Err(error) = self.end(lock, &slot).await {
+            if let Err(error) = self.end(lock, &slot, Reason::SlotGone).await {
                 tracing::warn!(%slot, %error, "the former stream of /v1/init is not ended yet");
             }
         }
@@ -73,36 +74,52 @@ impl Sidecar {
     pub async fn create_stream(self: &Arc<Self>, creation: Creation) -> Result<StreamInfo, Error> {
         self.needs_registry()?;
         let sidecar = Arc::clone(self);
-        self.to_its_end(async move {
+        let (answer, made) = oneshot::channel();
+        let making = self.to_its_end(async move {
             let turn = async {
                 let turn = timeout(INIT_QUEUE_TIMEOUT, sidecar.creations.acquire()).await.map_err(|_| Error::Busy)?;
                 Ok::<_, Error>((turn, Lock::connect(&sidecar.config).await?))
             };
             let (_turn, mut lock) = sidecar.stop.run_until_cancelled(turn).await.ok_or(ShuttingDown)??;
             let Creation { name, filter, snapshot: has_snapshot } = creation;
+            let is_named = name.is_some();
             let made = match name {
                 Some(slot) => sidecar.make_named(&mut lock, NewStream { slot, kind: StreamKind::Stream, filter, has_snapshot }).await,
                 None => sidecar.make_unnamed(&mut lock, StreamKind::Stream, filter, has_snapshot).await,
             };
-            let shown = match made {
-                Ok(slot) => sidecar.show_made(&mut lock, &slot).await,
-                Err(error) => Err(error),
-            };
+            match made {
+                Ok(slot) => {
+                    let shown = sidecar.show_made(&mut lock, &slot).await;
+                    // Who has gone in the meantime, and does not know the name, would call again and leave this one behind.
+                    if answer.send(shown).is_err_and(|shown| shown.is_ok()) && !is_named {
+                        sidecar.end_unknown(&mut lock, &slot).await;
+                    }
+                }
+                Err(error) => drop(answer.send(Err(error))),
+            }
             lock.release().await;
-            shown
-        })
-        .await
+            Ok::<_, Error>(())
+        });
+        tokio::select! {
+            biased;
+            Ok(shown) = made => shown,
+            failed = making => Err(failed.err().unwrap_or(Error::BrokenOff)),
+        }
     }
 
     /// How a new stream looks. One that nobody was told of is ended again: nobody would know that it keeps WAL.
     async fn show_made(&self, lock: &mut Lock, slot: &SlotName) -> Result<StreamInfo, Error> {
         let shown = self.show_stream(slot).await;
-        if shown.is_err()
-            && let Err(error) = self.end(lock, slot).await
-        {
-            tracing::warn!(%slot, %error, "a stream that was made for a call that failed is still there");
+        if shown.is_err() {
+            self.end_unknown(lock, slot).await;
         }
         shown
+    }
+
+    async fn end_unknown(&self, lock: &mut Lock, slot: &SlotName) {
+        if let Err(error) = self.end(lock, slot, Reason::SlotGone).await {
+            tracing::warn!(%slot, %error, "a stream that was made for a call that failed is still there");
+        }
     }
 
     async fn make_unnamed(&self, lock: &mut Lock, kind: StreamKind, filter: Filter, has_snapshot: bool) -> Result<SlotName, Error> {
@@ -132,6 +149,9 @@ impl Sidecar {
         if self.database.slot(&slot).await?.is_some() {
             return Err(Error::NameTaken(slot));
         }
+        // Who streamed the one before of that name, and its snapshot, may not know yet that it is gone: another instance may have ended it.
+        self.seats.clear(&slot, Reason::SlotGone, Instant::now() + SLOT_RELEASE_TIMEOUT).await;
+        self.snapshots.forget(&slot).await;
         let maker = Maker { config: &self.config, database: &self.database, registry: &self.registry, stop: &self.stop };
         let anchor = maker.make(&stream).await.map_err(|error| match error {
             CreateError::Exists => Error::NameTaken(slot.clone()),
@@ -152,7 +172,7 @@ impl Sidecar {
         self.to_its_end(async move {
             sidecar.registry.record(&slot).await?.ok_or_else(|| sidecar.no_stream(&slot))?;
             let mut lock = Lock::connect(&sidecar.config).await?;
-            let ended = sidecar.end(&mut lock, &slot).await;
+            let ended = sidecar.end(&mut lock, &slot, Reason::SlotGone).await;
             lock.release().await;
             ended
         })
@@ -186,15 +206,19 @@ impl Sidecar {
     }
 
     /// Ends a stream of ours, whoever streams it, and drops its slot. Whoever else is at it may be making the next one of that name.
-    async fn end(&self, lock: &mut Lock, slot: &SlotName) -> Result<(), Error> {
+    pub(super) async fn end(&self, lock: &mut Lock, slot: &SlotName, reason: Reason) -> Result<(), Error> {
         if !lock.try_stream(slot).await? {
             return Err(Error::BeingMade(slot.clone()));
         }
         self.registry.begin_removal(slot).await?;
-        self.seats.clear(slot, Reason::SlotGone, Instant::now() + SLOT_RELEASE_TIMEOUT).await;
-        // Of no use from here on, whatever becomes of the slot.
-        self.snapshots.forget(slot).await;
-        slot::remove(&self.database, &self.registry, slot).await?;
+        self.seats.clear(slot, reason, Instant::now() + SLOT_RELEASE_TIMEOUT).await;
+        if let Err(error) = slot::remove(&self.database, &self.registry, slot).await {
+            // Whoever streams it may not be ended: what was refused must not be done later, when nobody expects it.
+            if matches!(error, ReleaseError::InUse(_)) {
+                self.registry.undo_removal(slot).await?;
+            }
+            return Err(error.into());
+        }
         self.has_ended(slot).await;
         tracing::info!(%slot, "stream ended and slot dropped");
         Ok(())

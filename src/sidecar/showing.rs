@@ -71,7 +71,7 @@ impl Sidecar {
     }
 
     fn info(&self, record: Record, tables: &[StreamedTable], ages: &HashMap<SlotName, i64>) -> StreamInfo {
-        let snapshot = self.snapshot_info(&record, ages);
+        let (snapshot, wal_alarm) = (self.snapshot_info(&record, ages), self.wal_alarm(&record));
         let Record { stream, state, created_at, acknowledged, slot: status } = record;
         let actions = stream.filter.actions.clone().unwrap_or_else(Actions::all);
         // What is still to be written down is newer.
@@ -100,6 +100,7 @@ impl Sidecar {
             lag_bytes: status.as_ref().and_then(|status| status.lag_bytes),
             retained_wal_bytes: status.as_ref().and_then(|status| status.retained_wal_bytes),
             wal_status,
+            wal_alarm,
             snapshot,
         }
     }

@@ -1,5 +1,6 @@
 //! A question to the catalogue, which has to be answered before the next frame is read. While it is asked, the session hears everybody else.
 
+use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,14 @@ pub(super) enum Subject {
     WithoutIdentity(TableName),
 }
 
+/// The answer; none while nothing is asked. The future may be dropped at any time.
+pub(super) async fn answer(question: &mut Option<Question>) -> Result<Answer, QueryError> {
+    match question {
+        Some(question) => question.asking.as_mut().await,
+        None => pending().await,
+    }
+}
+
 impl Question {
     /// `xid` is the transaction that the answer must have seen; `last` when the structure was asked for last.
     pub(super) fn new(route: &Arc<Route>, missing: Missing, xid: Option<u32>, last: Instant, subject: Subject, count: usize) -> Self {
@@ -57,8 +66,8 @@ async fn ask(route: Arc<Route>, missing: Missing, xid: Option<u32>, last: Instan
         };
         match answer {
             Ok(Some(answer)) => return Ok(answer),
-            // Not seen yet, or all connections are at work for others.
-            Ok(None) | Err(QueryError::NoConnection) => {}
+            // Not seen yet.
+            Ok(None) => {}
             Err(error) => return Err(error),
         }
         sleep(patience).await;

@@ -1,14 +1,15 @@
 //! The session's way in: what Postgres sends is read, in whichever gear, and put in its place in the queue.
 
+use std::mem;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Session;
 use super::asking::{Question, Subject};
-use super::ending::{Ending, Fault};
+use super::ending::{Away, Ending, Fault};
 use super::gear::LowGear;
-use super::source::{Next, NextError};
+use super::source::{Lost, Start};
 use crate::format::{Answer, Item, Missing, Read};
 use crate::lsn::Lsn;
 use crate::message::NoticeCode;
@@ -36,16 +37,14 @@ const DOUBT_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Session {
     /// Deals with what came from Postgres; the permit is for the first message that comes of it.
-    pub(super) async fn take(&mut self, next: Result<Next, NextError>, permit: Permit<'_>) -> Result<(), Ending> {
+    pub(super) async fn take(&mut self, next: Result<Frame, Lost>, permit: Permit<'_>) -> Result<(), Ending> {
         match next {
-            Ok(Next::Frame(Frame::Data { text, position })) if text.len() <= self.longest() => self.read(text, position, 0)?,
-            Ok(Next::Frame(Frame::Data { .. })) => self.shift_down()?,
-            Err(NextError::Wire(error)) if error.is_too_long() => self.shift_down()?,
-            Ok(Next::Frame(Frame::Keepalive { wal_end, reply_requested })) => self.keepalive(wal_end, reply_requested).await?,
-            Ok(Next::Frame(Frame::Notice(notice))) => self.notice(&notice),
-            Ok(Next::Opened) => self.source.confirm(self.progress.confirm_acknowledged()).await?,
-            Err(NextError::Wire(error)) => return Err(error.into()),
-            Err(NextError::Ended(ending)) => return Err(ending),
+            Ok(Frame::Data { text, position }) if text.len() <= self.longest() => self.read(text, position, 0)?,
+            Ok(Frame::Data { .. }) => self.shift_down()?,
+            Err(Lost::Wire(Away::Wire(error))) if error.is_too_long() => self.shift_down()?,
+            Ok(Frame::Keepalive { wal_end, reply_requested }) => self.keepalive(wal_end, reply_requested).await,
+            Ok(Frame::Notice(notice)) => self.notice(&notice),
+            Err(lost) => self.lost(lost)?,
         }
         self.deliver(permit)?;
         if self.gear.is_over() && self.is_between_chunks() {
@@ -54,12 +53,27 @@ impl Session {
         Ok(())
     }
 
-    async fn keepalive(&mut self, wal_end: Lsn, reply_requested: bool) -> Result<(), Ending> {
+    /// There is a wire again, which has yet to hear of the client's word, or there will be none.
+    pub(super) async fn opened(&mut self, opened: Result<(), Lost>) -> Result<(), Ending> {
+        match opened {
+            Ok(()) => {
+                self.occupant.has_stalled(None);
+                self.source.confirm(self.progress.confirm_acknowledged()).await;
+                Ok(())
+            }
+            Err(lost) => self.lost(lost),
+        }
+    }
+
+    async fn keepalive(&mut self, wal_end: Lsn, reply_requested: bool) {
         // In the middle of a transaction it says nothing of how far we are.
         if !self.format.is_inside() {
             self.progress.keepalive(wal_end);
+            self.source.has_reached(wal_end);
         }
-        if reply_requested { self.reply_requested().await } else { Ok(()) }
+        if reply_requested {
+            self.reply_requested().await;
+        }
     }
 
     /// Reads a frame, or asks the catalogue for what it takes.
@@ -83,22 +97,27 @@ impl Session {
 
     fn ask(&mut self, missing: Missing, subject: Subject, count: usize) {
         let xid = self.format.xid();
-        self.inbox.question = Some(Question::new(&self.route, missing, xid, self.structure_at, subject, count));
+        self.question = Some(Question::new(&self.route, missing, xid, self.structure_at, subject, count));
     }
 
     /// Goes on where a question was asked.
-    pub(super) fn answered(&mut self, answer: Result<Answer, QueryError>, permit: Permit<'_>) -> Result<(), Ending> {
-        let answer = answer?;
+    pub(super) fn answered(&mut self, answer: Result<Answer, QueryError>) -> Result<(), Ending> {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return self.lost(Lost::Wire(error.into())),
+        };
         if matches!(answer, Answer::Structure(_)) {
             self.structure_at = Instant::now();
         }
         self.format.learn(answer);
-        match self.inbox.question.take() {
-            Some(Question { subject: Subject::Frame(text, position), count, .. }) => self.read(text, position, count)?,
-            Some(Question { subject: Subject::WithoutIdentity(table), .. }) => self.tell_without_identity(&table),
-            None => {}
+        match self.question.take() {
+            Some(Question { subject: Subject::Frame(text, position), count, .. }) => self.read(text, position, count),
+            Some(Question { subject: Subject::WithoutIdentity(table), .. }) => {
+                self.tell_without_identity(&table);
+                Ok(())
+            }
+            None => Ok(()),
         }
-        self.deliver(permit)
     }
 
     /// A message outside of a transaction has no position to acknowledge, and so none from which to go on after it.
@@ -114,18 +133,22 @@ impl Session {
     /// Puts the next message that is for the client in its place.
     pub(super) fn deliver(&mut self, permit: Permit<'_>) -> Result<(), Ending> {
         while let Some(item) = self.items.pop_front() {
+            self.source.has_advanced();
             match item {
                 Item::Nothing { commit_end } => self.progress.nothing_for_client(commit_end)?,
-                Item::Part { commit_end, .. } if self.progress.is_claimed(commit_end) => {}
+                // What was begun before the client claimed to have it comes to its end: the next one would be taken for the rest of it.
+                Item::Part { commit_end, .. } if !self.is_midway && self.progress.is_claimed(commit_end) => {}
                 Item::Part { text, .. } => {
                     self.gear.cut();
+                    self.is_midway = true;
                     self.is_past_claim = true;
                     self.send(permit, text.into());
                     return Ok(());
                 }
                 Item::Last { text, commit_end } => {
                     self.gear.end();
-                    if self.progress.transaction(commit_end)? == Verdict::Send {
+                    let was_midway = mem::take(&mut self.is_midway);
+                    if self.progress.transaction(commit_end)? == Verdict::Send || was_midway {
                         self.is_past_claim = true;
                         self.occupant.has_sent(commit_end);
                         self.send(permit, Message { position: Some(commit_end), ..text.into() });
@@ -157,7 +180,7 @@ impl Session {
 
     /// Whether all that came in chunks has been sent.
     pub(super) fn is_between_chunks(&self) -> bool {
-        self.options.write_in_chunks && !self.format.is_inside() && self.items.is_empty() && self.inbox.question.is_none()
+        self.options.write_in_chunks && !self.format.is_inside() && self.items.is_empty() && self.question.is_none()
     }
 
     fn shift_down(&mut self) -> Result<(), Fault> {
@@ -176,19 +199,48 @@ impl Session {
 
     /// Takes the wire up anew, behind the last transaction that was passed.
     fn reopen(&mut self, write_in_chunks: bool) {
-        self.heard_at = None;
         self.gear = LowGear::default();
-        self.format.start_over();
         self.options.write_in_chunks = write_in_chunks;
-        self.source.reopen(&self.route, self.progress.passed(), self.options.clone(), self.longest());
+        let start = self.start_over();
+        self.source.reopen(&self.route, start);
     }
 
-    async fn reply_requested(&mut self) -> Result<(), Ending> {
+    /// Takes the wire up anew where it was lost, unless it is lost for a reason that will not pass.
+    fn lost(&mut self, lost: Lost) -> Result<(), Ending> {
+        let away = match lost {
+            Lost::Wire(away) => match away.into() {
+                Ending::PostgresAway(away) => away,
+                ending => return Err(ending),
+            },
+            Lost::ForGood(ending) => return Err(ending),
+        };
+        self.occupant.has_stalled(Some(format!("Postgres is away: {away}")));
+        let start = self.start_over();
+        self.source.recover(&self.route, start, away);
+        Ok(())
+    }
+
+    /// What was read of a transaction that has not ended comes again, and is passed over. What waits for room is read, and what waits for an
+    /// answer is not.
+    fn start_over(&mut self) -> Start {
+        self.format.rewind();
+        self.heard_at = None;
+        self.probe = None;
+        if let Some(Question { subject: Subject::WithoutIdentity(table), .. }) = self.question.take() {
+            // The warning comes again, too.
+            self.warnings.remove(&table.to_string());
+        }
+        let position = self.items.iter().rev().find_map(Item::end).unwrap_or(self.progress.passed());
+        let settled = self.progress.settled();
+        Start { position, settled, options: self.options.clone(), max_bytes: self.longest() }
+    }
+
+    async fn reply_requested(&mut self) {
         self.reply_requests += 1;
         if self.reply_requests >= MAX_REPLY_REQUESTS {
-            return Err(Ending::PostgresAway(WireError::Ended.into()));
+            self.source.break_off(WireError::Ended.into());
         }
-        Ok(self.source.confirm(self.progress.confirm_acknowledged()).await?)
+        self.source.confirm(self.progress.confirm_acknowledged()).await;
     }
 
     /// wal2json warns of each update and delete that it leaves out; once a table is enough.

@@ -3,18 +3,21 @@
 //! Who asks for frames and who confirms need not know when that happens: while there is no wire, no frame comes, and a confirmation waits for
 //! the next one.
 
+use std::future::pending;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::Route;
-use super::ending::{Ending, still_ours};
-use crate::config::SLOT_RELEASE_TIMEOUT;
+use super::ending::{Away, Ending, Gone, still_ours};
+use crate::config::{IMPATIENT_TIMEOUT, MAX_UNHEARD, RECONNECT_DELAYS, SLOT_RELEASE_TIMEOUT};
 use crate::lsn::Lsn;
-use crate::postgres::replication::{Frame, Replication};
-use crate::postgres::server_error::{Condition, ServerError};
+use crate::postgres::replication::{Frame, Replication, System, common_history, identify};
+use crate::postgres::server_error::Condition;
 use crate::postgres::wire::{Wire, WireError};
 use crate::wal2json::options::PluginOptions;
 
@@ -24,26 +27,79 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 /// The wire of a slot.
 pub(super) struct Source {
     line: Line,
+    /// Which history it is in: of the wire that there is, or was last.
+    timeline: i32,
+    /// The process at its other end, likewise.
+    pid: i32,
+    /// How far the server was when the wire was opened. Who gets there has all that there was.
+    horizon: Lsn,
     status_interval: Duration,
+    /// How many bytes had come by the last status update, and after how many of them in a row there was not one more.
+    heard: u64,
+    unheard: u32,
+    /// When the wire was lost, until something new has come since.
+    lost_at: Option<Instant>,
 }
 
 enum Line {
     Open(Box<Replication>),
-    Opening(Pin<Box<dyn Future<Output = Result<Replication, Ending>> + Send>>),
+    Opening {
+        since: Instant,
+        opening: Pin<Box<dyn Future<Output = Result<Opened, Ending>> + Send>>,
+    },
+    /// It failed, which whoever waits for it is to hear.
+    Broken(Away),
 }
 
-/// What came.
-pub(super) enum Next {
-    /// A frame.
-    Frame(Frame),
-    /// The wire has been taken up anew: it has not heard of any confirmation yet.
-    Opened,
+/// A wire that was just opened, and the server that it leads to.
+pub struct Opened {
+    /// The wire.
+    pub replication: Replication,
+    /// The server.
+    pub system: System,
+}
+
+/// Why nothing comes.
+pub(super) enum Lost {
+    /// The wire failed.
+    Wire(Away),
+    /// It could not be taken up anew.
+    ForGood(Ending),
+}
+
+/// Where and how to take up the wire.
+#[derive(Debug, Clone)]
+pub(super) struct Start {
+    /// Behind this.
+    pub(super) position: Lsn,
+    /// What the slot can have been told at most.
+    pub(super) settled: Lsn,
+    pub(super) options: PluginOptions,
+    pub(super) max_bytes: usize,
+}
+
+/// How a wire is taken up anew.
+struct Attempt {
+    route: Arc<Route>,
+    start: Start,
+    /// The history that the client has.
+    timeline: i32,
+    /// Our last process at the server, which may not have gone yet.
+    former: i32,
 }
 
 impl Source {
-    pub(super) fn new(replication: Replication) -> Self {
-        let status_interval = replication.status_interval();
-        Self { line: Line::Open(Box::new(replication)), status_interval }
+    pub(super) fn new(Opened { replication, system }: Opened) -> Self {
+        Self {
+            timeline: system.timeline,
+            pid: replication.pid(),
+            horizon: system.flushed,
+            status_interval: replication.status_interval(),
+            line: Line::Open(Box::new(replication)),
+            heard: 0,
+            unheard: 0,
+            lost_at: None,
+        }
     }
 
     /// How often the server wants to hear of us, at least.
@@ -51,98 +107,203 @@ impl Source {
         self.status_interval
     }
 
-    /// What comes next. The future may be dropped at any time; nothing is lost.
-    pub(super) async fn next(&mut self) -> Result<Next, NextError> {
+    /// Which history the wire is in, or was last.
+    pub(super) fn timeline(&self) -> i32 {
+        self.timeline
+    }
+
+    /// Whether there is a wire.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.line, Line::Open(_))
+    }
+
+    /// For how long there has been none, if it is being opened.
+    pub(super) fn away_for(&self) -> Option<Duration> {
+        match &self.line {
+            Line::Opening { since, .. } => Some(since.elapsed()),
+            Line::Open(_) | Line::Broken(_) => None,
+        }
+    }
+
+    /// What comes next over the wire; nothing while there is none. The future may be dropped at any time; nothing is lost.
+    pub(super) async fn next(&mut self) -> Result<Frame, Lost> {
         match &mut self.line {
-            Line::Open(replication) => Ok(Next::Frame(replication.next().await?)),
-            Line::Opening(opening) => {
-                let replication = opening.as_mut().await?;
-                self.line = Line::Open(Box::new(replication));
-                Ok(Next::Opened)
+            Line::Open(replication) => replication.next().await.map_err(|error| Lost::Wire(error.into())),
+            Line::Opening { .. } | Line::Broken(_) => pending().await,
+        }
+    }
+
+    /// Waits for the wire, where there is none: once it is there, it has not heard of any confirmation yet. The future may be dropped at any time.
+    pub(super) async fn opened(&mut self) -> Result<(), Lost> {
+        match &mut self.line {
+            Line::Open(_) => pending().await,
+            Line::Opening { opening, .. } => {
+                let opened = opening.as_mut().await.map_err(Lost::ForGood)?;
+                *self = Self { lost_at: self.lost_at, ..Self::new(opened) };
+                Ok(())
             }
+            Line::Broken(away) => Err(Lost::Wire(mem::replace(away, WireError::Ended.into()))),
         }
     }
 
-    /// Lets go of the wire and takes it up at `position`. What was on its way is thrown away, and comes again if it lies behind that.
-    pub(super) fn reopen(&mut self, route: &Arc<Route>, position: Lsn, options: PluginOptions, max_bytes: usize) {
-        let former = match &self.line {
-            Line::Open(replication) => Some(replication.pid()),
-            Line::Opening(_) => None,
-        };
-        self.line = Line::Opening(Box::pin(open(route.clone(), former, position, options, max_bytes)));
+    /// Lets go of the wire and takes it up anew. What was on its way is thrown away, and comes again if it lies behind the start.
+    pub(super) fn reopen(&mut self, route: &Arc<Route>, start: Start) {
+        let attempt = self.attempt(route, start);
+        self.open(Instant::now(), reopen(attempt));
     }
 
-    /// Tells the server that everything up to `confirmed` will never be asked for again.
-    pub(super) async fn confirm(&mut self, confirmed: Lsn) -> Result<(), WireError> {
-        match &mut self.line {
-            Line::Open(replication) => replication.confirm(confirmed).await,
-            Line::Opening(_) => Ok(()),
+    /// The same after the wire was lost: tries again for as long as streams wait for Postgres. If nothing new has come since it was lost the time
+    /// before, it is still the same loss.
+    pub(super) fn recover(&mut self, route: &Arc<Route>, start: Start, away: Away) {
+        let attempt = self.attempt(route, start);
+        let since = *self.lost_at.get_or_insert_with(Instant::now);
+        self.open(since, recover(attempt, since, away));
+    }
+
+    fn attempt(&self, route: &Arc<Route>, start: Start) -> Attempt {
+        Attempt { route: route.clone(), start, timeline: self.timeline, former: self.pid }
+    }
+
+    fn open(&mut self, since: Instant, opening: impl Future<Output = Result<Opened, Ending>> + Send + 'static) {
+        self.line = Line::Opening { since, opening: Box::pin(opening) };
+    }
+
+    /// Something came that had not come before.
+    pub(super) fn has_advanced(&mut self) {
+        self.lost_at = None;
+    }
+
+    /// The server has sent all up to there.
+    pub(super) fn has_reached(&mut self, position: Lsn) {
+        if position >= self.horizon {
+            self.has_advanced();
         }
     }
 
-    /// Ends the stream so that the server has read all that was confirmed.
-    pub(super) async fn finish(self, limit: Duration) {
-        if let Line::Open(replication) = self.line {
-            replication.finish(limit).await;
+    /// Tells the server that everything up to `confirmed` will never be asked for again. If that fails, whoever waits for the next frame hears
+    /// of it.
+    pub(super) async fn confirm(&mut self, confirmed: Lsn) {
+        if let Line::Open(replication) = &mut self.line
+            && let Err(error) = replication.confirm(confirmed, self.unheard > 0).await
+        {
+            self.break_off(error.into());
+        }
+    }
+
+    /// Hangs up. Whoever waits for the next frame hears why.
+    pub(super) fn break_off(&mut self, away: Away) {
+        if self.is_open() {
+            self.line = Line::Broken(away);
+        }
+    }
+
+    /// The process at the other end of the wire.
+    pub(super) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Whether anything was heard of the server since this was asked last. While nobody listens, silence says nothing.
+    pub(super) fn hear(&mut self, is_listening: bool) -> Heard {
+        let Line::Open(replication) = &self.line else { return Heard::NotAsked };
+        let heard = mem::replace(&mut self.heard, replication.heard());
+        if heard < self.heard {
+            self.unheard = 0;
+            return Heard::Something;
+        }
+        self.unheard = if is_listening { self.unheard + 1 } else { 0 };
+        if self.unheard < MAX_UNHEARD { Heard::NotAsked } else { Heard::Nothing(self.status_interval * self.unheard) }
+    }
+
+    /// Ends the stream so that the server has read all that was confirmed. Says whether that came about.
+    pub(super) async fn finish(self, limit: Duration) -> bool {
+        match self.line {
+            Line::Open(replication) => replication.finish(limit).await,
+            Line::Opening { .. } | Line::Broken(_) => false,
         }
     }
 }
 
-/// Why nothing came.
-pub(super) enum NextError {
-    /// The wire failed.
-    Wire(WireError),
-    /// It could not be taken up anew.
-    Ended(Ending),
+/// What was heard of the server since the last status update.
+pub(super) enum Heard {
+    /// It is there.
+    Something,
+    /// Not for several of them, though it was asked to answer: for so long.
+    Nothing(Duration),
+    /// Nothing can be said yet.
+    NotAsked,
 }
 
-impl From<WireError> for NextError {
-    fn from(error: WireError) -> Self {
-        Self::Wire(error)
-    }
-}
-
-impl From<Ending> for NextError {
-    fn from(ending: Ending) -> Self {
-        Self::Ended(ending)
-    }
-}
-
-async fn open(
-    route: Arc<Route>,
-    former: Option<i32>,
-    position: Lsn,
-    options: PluginOptions,
-    max_bytes: usize,
-) -> Result<Replication, Ending> {
+async fn reopen(mut attempt: Attempt) -> Result<Opened, Ending> {
     let deadline = Instant::now() + SLOT_RELEASE_TIMEOUT;
-    if let Some(pid) = former {
-        // It may be in the middle of a long text that nobody reads any more.
-        route.database.terminate_former(&route.slot, pid).await?;
-    }
     loop {
-        match start(&route, position, &options, max_bytes).await? {
-            Err(WireError::Server(error)) if is_passing(&error) && Instant::now() < deadline => sleep(RETRY_INTERVAL).await,
-            // Whoever has the slot now, or dropped it, is found out afterwards.
-            Err(WireError::Server(error)) if matches!(error.condition(), Condition::InUse | Condition::NoSuchObject) => {
-                return Err(Ending::PostgresAway(WireError::Server(error).into()));
-            }
-            started => return Ok(started?),
+        match attempt.run().await {
+            // Our former process has not gone yet, with the slot, or with the place of a process.
+            Err(Ending::PostgresAway(away)) if away.is_for_want_of_place() && Instant::now() < deadline => sleep(RETRY_INTERVAL).await,
+            Err(Ending::PostgresAway(away)) => return recover(attempt, Instant::now(), away).await,
+            opened => return opened,
         }
     }
 }
 
-async fn start(route: &Route, position: Lsn, options: &PluginOptions, max_bytes: usize) -> Result<Result<Replication, WireError>, Ending> {
-    let wire = match Wire::connect(&route.config, &format!("pgdeltastream {}", route.slot), &[]).await {
-        Ok(wire) => wire,
-        Err(error) => return Ok(Err(error)),
-    };
-    // Whoever took the stream in the meantime has it.
-    still_ours(route).await??;
-    Ok(Replication::start(wire, &route.slot, position, options, max_bytes).await)
+async fn recover(mut attempt: Attempt, since: Instant, mut away: Away) -> Result<Opened, Ending> {
+    let slot = attempt.route.slot.clone();
+    let deadline = since + attempt.route.patience.pg_grace();
+    let (soonest, latest) = RECONNECT_DELAYS;
+    let delays = ExponentialBuilder::new().with_min_delay(soonest).with_max_delay(latest).with_jitter().without_max_times();
+    for delay in delays.build() {
+        let now = Instant::now();
+        if now >= deadline {
+            break;
+        }
+        let next = deadline.min(now + delay);
+        tracing::warn!(%slot, error = %away, "the wire to Postgres is lost: trying again in {} ms", (next - now).as_millis());
+        sleep_until(next).await;
+        // The last one may take its time too.
+        match timeout_at(deadline.max(next + IMPATIENT_TIMEOUT), attempt.run()).await {
+            Ok(Err(Ending::PostgresAway(error))) => away = error,
+            Ok(Err(ending)) => return Err(ending),
+            Ok(Ok(opened)) => {
+                tracing::info!(%slot, position = %attempt.start.position, "the wire to Postgres is there again");
+                return Ok(opened);
+            }
+            Err(_) => break,
+        }
+    }
+    Err(Ending::PostgresAway(away))
 }
 
-/// Our former process has not gone yet, with the slot, or with the place of a process.
-fn is_passing(error: &ServerError) -> bool {
-    matches!(error.condition(), Condition::InUse | Condition::LimitReached)
+impl Attempt {
+    /// Takes up the wire, if that leads on in the history that the client has.
+    async fn run(&mut self) -> Result<Opened, Ending> {
+        let (route, start) = (&self.route, &self.start);
+        let mut wire = Wire::connect(&route.config, &format!("pgdeltastream {}", route.slot), &[]).await?;
+        let system = identify(&mut wire).await?;
+        if system.identifier != route.system {
+            return Err(Gone::OtherServer.into());
+        }
+        if system.is_standby {
+            return Err(Ending::PostgresAway(Away::Standby));
+        }
+        // Whoever took the stream in the meantime has it.
+        still_ours(route).await??;
+        let slot = route.database.slot(&route.slot).await?.filter(|slot| slot.is_ours).ok_or(Gone::Missing)?;
+        if slot.is_lost {
+            return Err(Gone::Lost.into());
+        }
+        if start.position > common_history(&mut wire, &system, self.timeline).await? {
+            return Err(Gone::Ahead.into());
+        }
+        if slot.confirmed_flush.is_none_or(|confirmed| confirmed > start.settled) {
+            return Err(Gone::OtherSlot.into());
+        }
+        if slot.active_pid == Some(self.former) {
+            // It may be in the middle of a long text that nobody reads any more, or not know yet that nobody is there.
+            route.database.terminate_former(&route.slot, self.former).await?;
+        }
+        self.former = wire.pid();
+        match Replication::start(wire, &route.slot, start.position, &start.options, start.max_bytes).await {
+            Err(WireError::Server(error)) if error.condition() == Condition::NoSuchObject => Err(Gone::Missing.into()),
+            started => Ok(Opened { replication: started?, system }),
+        }
+    }
 }

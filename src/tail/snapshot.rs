@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use memchr::memrchr;
@@ -15,6 +16,12 @@ use crate::filter::{Filter, TablePattern};
 use crate::message::{SnapshotTable, SnapshotTables, StreamInfo, TableKind};
 use crate::name::TableName;
 
+/// How long rows may be on their way: Postgres may have to read much before it finds some. That the service is gone is noticed before.
+const ROWS_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// After so much silence the other end is asked whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
 /// How far it is.
 const PROGRESS: &str = "{msg} [{wide_bar}] {human_pos} of about {human_len} rows, {per_sec}, {eta} left";
 
@@ -23,14 +30,14 @@ const PROGRESS_WITHOUT_END: &str = "{msg} {spinner} {human_pos} rows, {per_sec}"
 
 /// Prints all rows, each with its table.
 pub(super) async fn print_rows(service: &str, tail: &Tail) -> Result<Reader, TailError> {
-    let snapshot =
-        Snapshot { service, slot: tail.slot_name.as_str(), client: Client::builder().no_proxy().build().map_err(TailError::lost)? };
+    let client = Client::builder().no_proxy().connect_timeout(ANSWER_TIMEOUT).tcp_keepalive(KEEPALIVE);
+    let snapshot = Snapshot { service, slot: tail.slot_name.as_str(), client: client.build().map_err(TailError::lost)? };
     let tables = snapshot.tables(tail).await?;
     snapshot.warn_if_behind().await;
     let progress = progress(&tables);
     for table in &tables {
         if !table.readable {
-            progress.suspend(|| tracing::warn!(table = %name(table), "left out: the service's role may not read it"));
+            progress.suspend(|| tracing::warn!(table = %name(table), "left out: the service's role may not read it, or it was dropped"));
         } else if snapshot.print_table(table, tail.pretty, &progress).await? == Reader::Gone {
             return Ok(Reader::Gone);
         }
@@ -76,12 +83,13 @@ impl Snapshot<'_> {
     async fn print_table(&self, table: &SnapshotTable, is_pretty: bool, progress: &ProgressBar) -> Result<Reader, TailError> {
         let name = name(table);
         progress.set_message(name.to_string());
-        let body = json!({"slotName": self.slot, "table": name.to_string()}).to_string();
+        // Rows of tables that inherit from this one come under their own names, as their changes do.
+        let body = json!({"slotName": self.slot, "table": name.to_string(), "only": true}).to_string();
         let request = self.client.post(format!("http://{}/v1/snapshot/data", self.service)).header("accept", "application/x-ndjson");
-        let mut answer = send(request.body(body)).await?;
+        let mut answer = send_within(ROWS_TIMEOUT, request.body(body)).await?;
         let heading = if is_pretty { pretty::row_of(&name) } else { json_row_of(table) };
         let mut unread = vec![];
-        while let Some(chunk) = next(&mut answer).await? {
+        while let Some(chunk) = next(&mut answer, ROWS_TIMEOUT).await? {
             unread.extend_from_slice(&chunk);
             let whole = memrchr(b'\n', &unread).map_or(0, |end| end + 1);
             let rest = unread.split_off(whole);
@@ -131,10 +139,14 @@ fn progress(tables: &[SnapshotTable]) -> ProgressBar {
 }
 
 async fn send(request: RequestBuilder) -> Result<Response, TailError> {
+    send_within(ANSWER_TIMEOUT, request).await
+}
+
+async fn send_within(limit: Duration, request: RequestBuilder) -> Result<Response, TailError> {
     let (client, request) = request.build_split();
     let request = request.map_err(TailError::lost)?;
     let url = request.url().to_string();
-    let answer = match timeout(ANSWER_TIMEOUT, client.execute(request)).await {
+    let answer = match timeout(limit, client.execute(request)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(source)) => return Err(TailError::Unreachable { url, source: Some(source.without_url().into()) }),
         Err(_) => return Err(TailError::Unreachable { url, source: None }),
@@ -145,14 +157,14 @@ async fn send(request: RequestBuilder) -> Result<Response, TailError> {
 
 async fn whole(mut answer: Response) -> Result<Vec<u8>, TailError> {
     let mut whole = vec![];
-    while let Some(chunk) = next(&mut answer).await? {
+    while let Some(chunk) = next(&mut answer, ANSWER_TIMEOUT).await? {
         whole.extend_from_slice(&chunk);
     }
     Ok(whole)
 }
 
-async fn next(answer: &mut Response) -> Result<Option<bytes::Bytes>, TailError> {
-    match timeout(ANSWER_TIMEOUT, answer.chunk()).await {
+async fn next(answer: &mut Response, limit: Duration) -> Result<Option<bytes::Bytes>, TailError> {
+    match timeout(limit, answer.chunk()).await {
         Ok(chunk) => chunk.map_err(TailError::lost),
         Err(_) => Err(TailError::Lost { source: None }),
     }

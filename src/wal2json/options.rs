@@ -72,7 +72,7 @@ pub struct InvalidPrefix(String);
 const HIDDEN_TABLES: [&str; 2] = ["pgdeltastream.*", "information_schema.*"];
 
 /// The prefix of our own messages.
-const OURS: &str = "pgdeltastream";
+pub const OUR_MESSAGES: &str = "pgdeltastream";
 
 impl PluginOptions {
     /// Whether a whole transaction is one text.
@@ -87,7 +87,7 @@ impl PluginOptions {
             ("include-lsn", on_or_off(true)),
             ("pretty-print", on_or_off(false)),
             ("filter-tables", list(HIDDEN_TABLES.map(String::from).into_iter().chain(self.filter_tables.iter().map(table)))),
-            ("filter-msg-prefixes", list(std::iter::once(String::from(OURS)).chain(self.filter_msg_prefixes.iter().map(prefix)))),
+            ("filter-msg-prefixes", list(std::iter::once(String::from(OUR_MESSAGES)).chain(self.filter_msg_prefixes.iter().map(prefix)))),
         ];
         options.extend(self.write_in_chunks.then(|| ("write-in-chunks", on_or_off(true))));
         options.extend(self.switches.named().into_iter().filter_map(|(name, switch)| Some((name, on_or_off(switch?)))));
@@ -133,7 +133,7 @@ impl Switches {
 impl MessagePrefix {
     /// That of this service. Its messages are always left out, so that to add only these is to add none.
     pub fn ours() -> Self {
-        Self(String::from(OURS))
+        Self(String::from(OUR_MESSAGES))
     }
 }
 

@@ -13,6 +13,10 @@ export interface SnapshotDataRequest {
    */
   table: string;
   /**
+   * Whether to leave out rows of tables that inherit from this one, as `ONLY` does in SQL. A partitioned table has none of its own.
+   */
+  only?: boolean;
+  /**
    * How many rows to pass over.
    */
   offset?: number;
@@ -93,6 +97,10 @@ export interface StreamQuery {
    * Whether to take the stream from whoever has it; without it: yes.
    */
   takeover?: boolean;
+  /**
+   * How many transactions may be on their way before one of them is acknowledged; without it: as many as there is room for.
+   */
+  maxUnacked?: number;
   /**
    * Whether to send transactions without a change for the client, as `"change":[]`. Each is then to be acknowledged like any other.
    */
@@ -490,6 +498,7 @@ export interface Problem {
     | "upgrade_required"
     | "too_many_streams"
     | "internal_error"
+    | "stream_stalled"
     | "postgres_unavailable"
     | "registry_missing"
     | "shutting_down";
