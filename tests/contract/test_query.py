@@ -139,8 +139,10 @@ class Check:
         return 101, None, set()
 
     def value(self, name, text):
-        is_boolean = self.properties.get(name, {}).get("type") == "boolean"
-        return text == "true" if is_boolean and text in ["true", "false"] else text
+        kind = self.properties.get(name, {}).get("type")
+        if kind == "boolean" and text in ["true", "false"]:
+            return text == "true"
+        return int(text) if kind == "integer" and re.fullmatch("[0-9]{1,19}", text) else text
 
 
 # A close frame with code 1000, masked with zeros.

@@ -5,6 +5,7 @@ mod client;
 mod contract;
 mod event_source;
 mod postgres;
+mod proxy;
 mod service;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ pub use client::{Client, Closed, named};
 pub use contract::parse;
 pub use event_source::EventSource;
 pub use postgres::Postgres;
+pub use proxy::Proxy;
 pub use service::{Answer, Service};
 
 /// Longer than anything may take on a busy machine; what takes longer is stuck.

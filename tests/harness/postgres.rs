@@ -108,11 +108,25 @@ impl Postgres {
         self.pool.close().await;
     }
 
+    /// Stops the server. What is connected to it hears of it at once.
+    pub async fn stop(&mut self, mode: pgdeltastream::cluster::StopMode) {
+        self.pool.close().await;
+        let mut cluster = self.cluster.take().expect("a server of the test's own");
+        // It waits, and those whom it waits for may be in this very process.
+        let stopping = tokio::task::spawn_blocking(move || cluster.stop(mode).map(|()| cluster));
+        self.cluster = Some(stopping.await.unwrap().unwrap());
+    }
+
+    /// Starts it again.
+    pub fn start_again(&mut self) {
+        self.cluster.as_mut().expect("a server of the test's own").start_again().unwrap();
+        self.pool = PgPoolOptions::new().max_connections(4).connect_lazy_with(self.options.clone());
+    }
+
     /// Stops the server and starts it again. What is connected to it hears of it at once.
     pub async fn restart(&mut self, mode: pgdeltastream::cluster::StopMode) {
-        self.pool.close().await;
-        self.cluster.as_mut().expect("a server of the test's own").restart(mode).unwrap();
-        self.pool = PgPoolOptions::new().max_connections(4).connect_lazy_with(self.options.clone());
+        self.stop(mode).await;
+        self.start_again();
     }
 }
 

@@ -202,6 +202,10 @@ impl Service {
         peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     /// SIGKILL: no time for anything.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
@@ -219,10 +223,23 @@ impl Service {
         assert!(status.success(), "{status}: {}", self.log.text());
     }
 
+    /// Waits for the end of a service that was told more than once: its exit code.
+    pub async fn interrupted(mut self) -> i32 {
+        in_time("the service to end", self.child.wait()).await.unwrap().code().unwrap()
+    }
+
     /// SIGTERM, without waiting.
     pub async fn terminate(&self) {
         let pid = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").arg(pid).status().await.unwrap().success());
+    }
+}
+
+impl Drop for Service {
+    /// A task that panics ends nothing but itself: nobody else would notice.
+    fn drop(&mut self) {
+        let has_panicked = self.log.text().contains("panicked at");
+        assert!(!has_panicked || std::thread::panicking(), "{}", self.log.text());
     }
 }
 
@@ -252,10 +269,15 @@ impl Log {
         let lines = Arc::new(Mutex::new(vec![]));
         let (counter, count) = watch::channel(0);
         let followed = lines.clone();
+        #[expect(clippy::disallowed_methods, reason = "the settings of the tests are not those of the service")]
+        let is_shown = std::env::var_os("SERVICE_LOG").is_some();
         #[expect(clippy::disallowed_methods, reason = "it ends with the service")]
         tokio::spawn(async move {
             let mut output = BufReader::new(output).lines();
             while let Ok(Some(line)) = output.next_line().await {
+                if is_shown {
+                    println!("{line}");
+                }
                 followed.lock().unwrap().push(line);
                 counter.send_modify(|count| *count += 1);
             }

@@ -1,9 +1,11 @@
 //! Tables become parts of others, lose columns, go: while they are streamed, and before what happened to them is read.
 
+use std::time::Duration;
+
 use pgdeltastream::cluster::StopMode;
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Postgres, Service, start};
+use crate::harness::{Client, Postgres, Proxy, Service, eventually, start};
 
 const FORMATS: [&str; 3] = ["wal2json-v1", "wal2json-v2", "events"];
 
@@ -70,7 +72,7 @@ async fn a_partition_that_is_made_and_filled_in_one_transaction_is_known_once_th
         .execute("BEGIN; CREATE TABLE p PARTITION OF root FOR VALUES FROM (0) TO (10); INSERT INTO root VALUES (1, '{1,2}'); COMMIT");
     let releasing = async {
         let is_waiting = "SELECT true FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
-        crate::harness::eventually("a commit to wait for the standby", async || postgres.text(is_waiting).await).await;
+        eventually("a commit to wait for the standby", async || postgres.text(is_waiting).await).await;
         assert!(client.is_silent().await, "whose it is cannot be told yet");
         postgres.execute("ALTER SYSTEM SET synchronous_standby_names = ''").await;
         postgres.execute("SELECT pg_reload_conf()").await;
@@ -96,7 +98,7 @@ async fn what_the_catalogue_said_counts_only_for_transactions_that_it_had_seen()
         postgres.execute("BEGIN; ALTER TABLE root ATTACH PARTITION p FOR VALUES FROM (0) TO (10); INSERT INTO root VALUES (1); COMMIT");
     let reading = async {
         let is_waiting = "SELECT true FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
-        crate::harness::eventually("a commit to wait for the standby", async || postgres.text(is_waiting).await).await;
+        eventually("a commit to wait for the standby", async || postgres.text(is_waiting).await).await;
         // In the order of the stream, what waits comes first; what comes after it asks the catalogue, which has not seen it.
         postgres.execute(&format!("{local} INSERT INTO other VALUES (1)")).await;
         let mut client = stream(&service, &slot, &[("format", "wal2json-v2"), ("tables", "root")]).await;
@@ -128,7 +130,7 @@ async fn a_column_that_is_renamed_or_dropped_is_not_told_under_its_old_name() {
     for (alter, unchanged) in [("RENAME big TO huge", json!(["huge"])), ("DROP huge", Value::Null)] {
         postgres.execute(&format!("ALTER TABLE t {alter}")).await;
         // What is known of a table is looked at again now and then.
-        crate::harness::eventually(alter, async || {
+        eventually(alter, async || {
             postgres.execute("UPDATE t SET n = n + 1").await;
             (client.next().await["events"][0]["unchanged"] == unchanged).then_some(())
         })
@@ -187,10 +189,72 @@ async fn a_column_that_came_later_is_known_to_be_unchanged() {
         .execute("ALTER TABLE t ADD c text; ALTER TABLE t ALTER c SET STORAGE EXTERNAL; INSERT INTO t VALUES (2, 0, repeat('x', 3000))")
         .await;
     // What is known of a table is looked at again now and then.
-    crate::harness::eventually("the column", async || {
+    eventually("the column", async || {
         postgres.execute("UPDATE t SET n = n + 1 WHERE id = 2").await;
         (client.next().await["events"][0]["unchanged"] == json!(["c"])).then_some(())
     })
     .await;
     service.stop().await;
+}
+
+#[tokio::test]
+async fn who_leaves_while_the_catalogue_is_asked_leaves_no_transaction_behind() {
+    let postgres = Postgres::with_settings(&[]).await;
+    let proxy = Proxy::to_cluster(postgres.cluster.as_ref().unwrap()).await;
+    let service = Service::start_with(&postgres, &["--pgHost", "127.0.0.1", "--pgPort", &proxy.port().to_string()]).await;
+    service.create(json!({"name": "s"})).await;
+    for number in 0..8 {
+        let client = service.stream_with("s", &[("format", "events")]).await.unwrap();
+        // Each word takes 50 ms from here on, so that what is left behind is left somewhere between them.
+        proxy.slow(1_000_000);
+        postgres.execute(&format!("CREATE TABLE t{number} (id bigint PRIMARY KEY); INSERT INTO t{number} VALUES (1)")).await;
+        tokio::time::sleep(Duration::from_millis(100 + number * 50)).await;
+        drop(client);
+        proxy.heal();
+        let free = "SELECT NOT active FROM pg_replication_slots WHERE slot_name = 's'";
+        eventually("the session to end", async || (postgres.text(free).await? == "true").then_some(())).await;
+    }
+    let open = "SELECT count(*) FROM pg_stat_activity
+                WHERE application_name = 'pgdeltastream' AND state LIKE 'idle in transaction%' AND state_change < clock_timestamp() - interval '1 s'";
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(postgres.text(open).await.unwrap(), "0");
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn postgres_stops_while_the_catalogue_is_asked_and_nobody_notices() {
+    for (format, query) in [("events", ""), ("wal2json-v2", "t"), ("wal2json-v1", "t")] {
+        let mut postgres = Postgres::with_settings(&[("wal_sender_timeout", "3s")]).await;
+        let proxy = Proxy::to_cluster(postgres.cluster.as_ref().unwrap()).await;
+        let service = Service::start_with(&postgres, &["--pgHost", "127.0.0.1", "--pgPort", &proxy.port().to_string()]).await;
+        let slot = service.init().await;
+        let parameters = if query.is_empty() { vec![("format", format)] } else { vec![("format", format), ("tables", query)] };
+        let mut client = service.stream_with(&slot, &parameters).await.unwrap();
+        for (number, mode) in [StopMode::Immediate, StopMode::Fast, StopMode::Immediate].into_iter().enumerate() {
+            // Each word takes 50 ms, so that the question is under way when the server goes.
+            proxy.slow(1_000_000);
+            postgres
+                .execute(&format!("DROP TABLE IF EXISTS t; CREATE TABLE t (id bigint PRIMARY KEY); INSERT INTO t VALUES ({number})"))
+                .await;
+            tokio::time::sleep(Duration::from_millis(150 + 100 * number as u64)).await;
+            postgres.restart(mode).await;
+            proxy.heal();
+            let mut seen = vec![];
+            while seen.is_empty() {
+                let message = client.next().await;
+                match format {
+                    "events" => seen.push(message["events"][0]["new"]["id"].clone()),
+                    "wal2json-v1" => seen.push(message["change"][0]["columnvalues"][0].clone()),
+                    _ if message["action"] == "I" => seen.push(message["columns"][0]["value"].clone()),
+                    _ => {}
+                }
+            }
+            assert_eq!(seen, [number], "{format}");
+            if format == "wal2json-v2" {
+                assert_eq!(client.next().await["action"], "C");
+            }
+        }
+        client.leave().await;
+        service.stop().await;
+    }
 }

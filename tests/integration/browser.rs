@@ -58,13 +58,13 @@ async fn an_event_source_goes_on_whoever_restarts_and_stays_away_when_told_to() 
     // The service dies, and comes back at the same address.
     let port = service.url("").rsplit(':').next().unwrap().to_owned();
     service.kill().await;
-    let service = Service::start_with(&postgres, &["--serverPort", &port]).await;
+    let service = Service::start_with(&postgres, &["--serverPort", &port, "--pgGrace", "0"]).await;
     eventually("the browser to come again", async || (postgres.confirmed(&slot).await == position).then_some(())).await;
     postgres.execute("INSERT INTO t VALUES ('b')").await;
     expected.push("b");
     until_seen(&mut page, &expected).await;
 
-    // Postgres stops, and starts again.
+    // Postgres stops, and starts again, and the service does not wait for it.
     postgres.restart(StopMode::Fast).await;
     postgres.execute("INSERT INTO t VALUES ('c')").await;
     expected.extend(["1013", "c"]);

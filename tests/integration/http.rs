@@ -248,6 +248,19 @@ async fn pages_of_other_sites_may_not_ask() {
         assert_eq!(answer.refusal(), (403, String::from("origin_not_allowed")), "{method} {path}");
         assert!(!answer.headers.contains_key("access-control-allow-origin"));
     }
+    // What a page only loads, as an image, has no origin, and says where it is from; a link is followed, but not to what changes something.
+    for (path, site, mode, status) in [
+        ("/healthz", "cross-site", "no-cors", 403),
+        ("/healthz", "same-site", "no-cors", 403),
+        ("/v1/init", "cross-site", "no-cors", 403),
+        ("/v1/init", "cross-site", "navigate", 403),
+        ("/docs", "cross-site", "navigate", 200),
+        ("/healthz", "same-origin", "no-cors", 200),
+        ("/healthz", "none", "navigate", 200),
+    ] {
+        let answer = ask(&service, "GET", path, &[("sec-fetch-site", site), ("sec-fetch-mode", mode)]).await;
+        assert_eq!(answer.status, status, "{path} {site} {mode}");
+    }
     assert!(postgres.slots().await.is_empty());
     assert_eq!(ask(&service, "GET", "/healthz", &[("origin", &format!("http://{host}"))]).await.status, 200, "its own page may");
     assert_eq!(ask(&service, "GET", "/healthz", &[("origin", "null")]).await.status, 403);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::harness::{Postgres, Service, eventually};
 
 async fn setup() -> (Postgres, Service, String) {
@@ -89,5 +91,29 @@ async fn a_client_that_says_nothing_keeps_its_stream() {
     tokio::time::sleep(Duration::from_secs(7)).await;
     postgres.execute("INSERT INTO t VALUES ('a')").await;
     assert_eq!(client.inserted().await.0, "a");
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn the_slot_advances_while_only_what_its_stream_is_not_about_changes() {
+    let (postgres, service, _) = setup().await;
+    postgres.execute("CREATE TABLE other (id bigint PRIMARY KEY, filling text)").await;
+    for (name, stream) in
+        [("picked", json!({"name": "picked", "tables": ["t"]})), ("without", json!({"name": "without", "excludeTables": ["other"]}))]
+    {
+        service.create(stream).await;
+        let mut client = service.stream(name).await;
+        // Many short transactions, then a long one.
+        for number in 0..20 {
+            postgres.execute(&format!("INSERT INTO other VALUES ({number}, 'x')")).await;
+        }
+        postgres.execute("INSERT INTO other SELECT n, repeat('x', 100) FROM generate_series(100, 60000) n; DELETE FROM other").await;
+        let written = postgres.written().await;
+        eventually("the slot to advance", async || (postgres.confirmed(name).await >= written).then_some(())).await;
+        assert!(client.is_silent().await);
+        postgres.execute("INSERT INTO t VALUES ('a')").await;
+        assert_eq!(client.inserted().await.0, "a");
+        client.leave().await;
+    }
     service.stop().await;
 }

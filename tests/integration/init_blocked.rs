@@ -64,3 +64,20 @@ async fn without_a_registry_the_former_stream_is_not_forgotten_either() {
     assert_eq!(postgres.slots().await, [last]);
     service.stop().await;
 }
+
+#[tokio::test]
+async fn a_stream_whose_name_nobody_was_told_is_not_left_behind() {
+    let postgres = Postgres::with_settings(&[]).await;
+    let service = Service::start(&postgres).await;
+    let mut connection = postgres.connection().await;
+    let mut transaction = connection.begin().await.unwrap();
+    transaction.execute("CREATE TABLE held (x integer)").await.unwrap();
+    let calling = reqwest::Client::new().post(service.url("/v1/streams")).body("{}").timeout(std::time::Duration::from_secs(1));
+    assert!(calling.send().await.unwrap_err().is_timeout());
+    assert_eq!(postgres.slots().await.len(), 1, "it is being made");
+    transaction.rollback().await.unwrap();
+    service.logged("stream made").await;
+    eventually("it to be removed", async || postgres.slots().await.is_empty().then_some(())).await;
+    assert_eq!(service.get("/v1/streams").await.json()["streams"], serde_json::json!([]));
+    service.stop().await;
+}

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
 #![expect(unreachable_pub, reason = "the harness is public to the stories")]
 
+#[expect(dead_code, reason = "the harness also serves the oracle")]
 #[path = "../harness/mod.rs"]
 mod harness;
 
@@ -28,17 +29,21 @@ mod migrate;
 mod not_ready;
 mod notices;
 mod original;
+mod postgres_away;
 mod postgres_restarted;
+mod readiness;
 mod reproduced;
 mod server_sent_events;
 mod service_killed;
+mod shutdown;
 mod snapshot_lifetime;
 mod snapshot_paging;
-mod snapshot_rewritten;
 mod snapshot_rows;
+mod standing_still;
 mod streams;
 mod streams_left_over;
 mod table_schemas;
 mod tail;
 mod takeover;
+mod wal_limits;
 mod without_registry;

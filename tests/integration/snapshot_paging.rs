@@ -363,3 +363,48 @@ async fn ten_thousand_tables_are_listed() {
     assert_eq!(answer.json()["tables"].as_array().unwrap().len(), 10_000);
     service.stop().await;
 }
+
+#[tokio::test]
+async fn a_table_that_was_dropped_since_hides_no_other() {
+    let (postgres, service) = start().await;
+    postgres.execute("CREATE TABLE gone (id integer PRIMARY KEY); CREATE TABLE kept (id integer PRIMARY KEY)").await;
+    service.init().await;
+    postgres.execute("DROP TABLE gone").await;
+    let list = service.get("/v1/snapshot/tables").await.json();
+    let tables: Vec<(&Value, &Value)> =
+        list["tables"].as_array().unwrap().iter().map(|table| (&table["table"], &table["readable"])).collect();
+    assert_eq!(tables, [(&json!("gone"), &json!(false)), (&json!("kept"), &json!(true))]);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn heirs_are_left_out_where_that_is_asked_for() {
+    let (postgres, service) = start().await;
+    postgres.execute("CREATE TABLE parent (id integer); CREATE TABLE heir () INHERITS (parent)").await;
+    postgres.execute("INSERT INTO parent VALUES (1); INSERT INTO heir VALUES (2)").await;
+    let slot = service.init().await;
+    assert_eq!(service.rows(json!({"table": "parent"})).await, [json!({"id": 1}), json!({"id": 2})]);
+    assert_eq!(service.rows(json!({"table": "parent", "only": true})).await, [json!({"id": 1})]);
+    // Each row once, under the name that its changes have.
+    let output = service.tail(&slot, &["--snapshot", "--limit", "0"]).output().await.unwrap();
+    let rows = String::from_utf8(output.stdout).unwrap();
+    let expected = [r#"{"schema":"public","table":"heir","row":{"id":2}}"#, r#"{"schema":"public","table":"parent","row":{"id":1}}"#];
+    assert_eq!(rows.lines().collect::<Vec<_>>(), expected);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_column_whose_operators_are_no_order_is_refused() {
+    let (postgres, service) = start().await;
+    postgres.execute("CREATE TABLE t (id integer PRIMARY KEY, b box, p point); INSERT INTO t VALUES (1, '(1,1),(0,0)', '(1,1)')").await;
+    service.init().await;
+    for column in ["b", "p"] {
+        let order = json!({"column": column});
+        let refused = service.data(json!({"table": "t", "order_by": order})).await;
+        assert_eq!(refused.refusal(), (400, String::from("no_order")), "{column}");
+        let after = json!({"id": 1, column: "(1,1),(0,0)"});
+        let refused = service.data(json!({"table": "t", "order_by": order, "after": after})).await;
+        assert_eq!(refused.status, 400, "{column}: {}", refused.text);
+    }
+    service.stop().await;
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Service, eventually, start};
+use crate::harness::{Postgres, Service, eventually, start};
 
 fn names(list: &Value) -> Vec<&str> {
     list["streams"].as_array().unwrap().iter().map(|stream| stream["slotName"].as_str().unwrap()).collect()
@@ -242,4 +242,26 @@ async fn tables_whose_updates_postgres_does_not_tell_are_listed() {
     let inserts = service.create(json!({"name": "inserts", "tables": ["s.*"], "actions": ["insert"]})).await;
     assert_eq!(inserts["tablesWithoutIdentity"], json!([]), "there are none to be told");
     service.stop().await;
+}
+
+#[tokio::test]
+async fn one_that_is_made_anew_has_nothing_of_the_one_before() {
+    let postgres = Postgres::with_settings(&[]).await;
+    let (service, other) = (Service::start(&postgres).await, Service::start(&postgres).await);
+    postgres.execute("CREATE TABLE t (name text)").await;
+    for _ in 0..3 {
+        service.create(json!({"name": "s"})).await;
+        let client = service.stream("s").await;
+        // Whoever streams the one before has not heard of its end when the next one is made.
+        assert_eq!(other.delete("/v1/streams/s").await.status, 204);
+        service.create(json!({"name": "s"})).await;
+        client.closed().await.assert_code(4410);
+        // For longer than it takes to look why the wire was lost.
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        assert_eq!(service.show("s").await["snapshot"]["state"], "ready");
+        assert!(service.rows(json!({"slotName": "s", "table": "t"})).await.is_empty());
+        assert_eq!(service.delete("/v1/streams/s").await.status, 204);
+    }
+    service.stop().await;
+    other.stop().await;
 }

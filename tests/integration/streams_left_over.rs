@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Service, start};
+use crate::harness::{Postgres, Service, eventually, start};
 
 #[tokio::test]
 async fn a_stream_whose_slot_somebody_dropped_says_so() {
@@ -57,7 +57,7 @@ async fn what_a_living_instance_is_making_is_left_alone() {
     let mut open = postgres.connection().await;
     sqlx::raw_sql("BEGIN; INSERT INTO t VALUES ('open')").execute(&mut open).await.unwrap();
     let (making, ()) = futures_util::join!(service.post("/v1/streams", r#"{"name":"slow"}"#), async {
-        crate::harness::eventually("the slot", async || postgres.slots().await.contains(&String::from("slow")).then_some(())).await;
+        eventually("the slot", async || postgres.slots().await.contains(&String::from("slow")).then_some(())).await;
         let other = Service::start(&postgres).await;
         assert_eq!(other.show("slow").await["state"], "creating");
         assert_eq!(other.delete("/v1/streams/slow").await.refusal(), (409, String::from("slot_in_use")));
@@ -100,5 +100,31 @@ async fn the_name_of_somebody_elses_slot_is_not_even_written_down() {
         .await;
     assert_eq!(service.post("/v1/streams", r#"{"name":"theirs"}"#).await.refusal(), (409, String::from("name_taken")));
     assert_eq!(postgres.slots().await, ["theirs"]);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn what_could_not_be_deleted_is_not_deleted_later() {
+    let postgres = Postgres::with_settings(&[]).await;
+    postgres.execute("CREATE ROLE app LOGIN REPLICATION; GRANT CREATE ON DATABASE postgres TO app").await;
+    let service = Service::start_with(&postgres, &["--user", "app"]).await;
+    postgres.execute("SELECT pg_create_logical_replication_slot('theirs', 'wal2json')").await;
+    service.stream("theirs").await.leave().await;
+    let url = postgres.cluster.as_ref().unwrap().url("postgres");
+    let mut holder = tokio::process::Command::new("pg_recvlogical");
+    holder.args(["--dbname", &url, "--slot", "theirs", "--start", "--file", "/dev/null"]);
+    let mut holder = holder.stderr(std::process::Stdio::null()).kill_on_drop(true).spawn().unwrap();
+    let active = "SELECT active FROM pg_replication_slots WHERE slot_name = 'theirs'";
+    eventually("the slot to be held", async || (postgres.text(active).await? == "true").then_some(())).await;
+    assert_eq!(service.delete("/v1/streams/theirs").await.refusal(), (409, String::from("slot_in_use")));
+    assert_eq!(service.show("theirs").await["state"], "ready");
+    holder.kill().await.unwrap();
+    eventually("the slot to be free", async || (postgres.text(active).await? == "false").then_some(())).await;
+    // Whoever starts, and whoever calls init, removes what was given up.
+    service.init().await;
+    service.stop().await;
+    let service = Service::start_with(&postgres, &["--user", "app"]).await;
+    assert!(postgres.slots().await.contains(&String::from("theirs")));
+    service.stream("theirs").await.leave().await;
     service.stop().await;
 }
