@@ -5,7 +5,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 PROGRAM := $(or $(CARGO_TARGET_DIR),target)/release/pgdeltastream
 
 .DEFAULT_GOAL := help
-.PHONY: help run test contract bench fuzz tools clean
+.PHONY: help run test contract bench soak fuzz tools clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,8 +27,11 @@ contract: tools ## of the tests, only those that hold the published documents ag
 bench: tools ## measure
 	cargo bench --locked
 
-SECONDS ?= 60
+soak: SECONDS ?= 3600
+soak: tools ## break everything, again and again, for SECONDS=3600; a seed that fails is printed
+	ORACLE_SECONDS=$(SECONDS) cargo test --locked --release --test oracle -- --nocapture
 
+fuzz: SECONDS ?= 60
 fuzz: tools ## feed each decoder anything at all, for SECONDS=60 each; takes a nightly compiler
 	@cargo fuzz --version > /dev/null 2>&1 || cargo install --locked cargo-fuzz
 	@rustup run nightly cargo --version > /dev/null 2>&1 || rustup toolchain install nightly --profile minimal
