@@ -128,6 +128,25 @@ fn every_module_says_what_it_is_for() {
 }
 
 #[test]
+fn each_guarantee_names_tests_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/guarantees.md")).unwrap();
+    let mut count = 0;
+    for line in text.lines() {
+        // `file` in brackets, then the names of functions in it, each in backquotes.
+        for part in line.split("[`tests/").skip(1) {
+            let (file, rest) = part.split_once('`').unwrap();
+            let code = std::fs::read_to_string(root.join("tests").join(file)).unwrap_or_else(|error| panic!("tests/{file}: {error}"));
+            for name in rest.split('`').skip(1).step_by(2) {
+                assert!(code.contains(&format!("fn {name}()")), "docs/guarantees.md: there is no {name} in tests/{file}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 0, "docs/guarantees.md names no tests: how does it name them now?");
+}
+
+#[test]
 fn no_file_is_long() {
     let lengths: BTreeMap<PathBuf, usize> = sources().into_iter().map(|(_, path, text)| (path, code(&text).lines().count())).collect();
     for (path, length) in lengths {
