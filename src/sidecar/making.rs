@@ -57,7 +57,7 @@ impl Sidecar {
             if self.stop.is_cancelled() {
                 break;
             }
-            // The new stream stands whatever becomes of the former, which stays marked: the next call, or the next start, tries again.
+            // The new stream stands whatever becomes of the former: the next call tries again.
             if let Err(error) = self.end(lock, &slot, Reason::SlotGone).await {
                 tracing::warn!(%slot, %error, "the former stream of /v1/init is not ended yet");
             }
