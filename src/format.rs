@@ -201,13 +201,22 @@ impl Format {
         matches!(self, Self::Events(_)).then(|| events::notice(code, message, table))
     }
 
-    /// The wire is taken up anew, at the end of the last transaction that was read to its end. What was read after that comes again, and is
-    /// passed over.
+    /// The wire is taken up anew, at the end of the last transaction that was read to its end. What was read after that comes again: if there
+    /// were messages of it, what they have is passed over.
     pub fn rewind(&mut self) {
         match self {
             Self::Transactions(transactions) => transactions.rewind(),
             Self::Records(records) => records.rewind(),
             Self::Events(events) => events.rewind(),
+        }
+    }
+
+    /// Where the transaction ends that has not ended, and of which there were messages.
+    pub fn begun(&self) -> Option<Lsn> {
+        match self {
+            Self::Transactions(transactions) => transactions.begun(),
+            Self::Records(records) => records.begun(),
+            Self::Events(events) => events.begun(),
         }
     }
 }

@@ -166,6 +166,18 @@ impl Progress {
         self.acknowledged.max(self.confirmed)
     }
 
+    /// What the client has, or says to have: a server that was never there is not one to go on with.
+    pub fn held(&self) -> Lsn {
+        let latest = self.claimed.max(self.unacknowledged.back().copied());
+        latest.unwrap_or_default().max(self.acknowledged)
+    }
+
+    /// The server's history is another one after `position`. What has passed since was nothing for the client, and is not settled there.
+    pub fn fall_back(&mut self, position: Lsn) {
+        self.passed = self.passed.min(position);
+        self.confirmed = self.confirmed.min(position);
+    }
+
     /// Whether Postgres has not heard of the latest acknowledgement.
     pub fn owes_confirmation(&self) -> bool {
         self.acknowledged > self.confirmed
@@ -342,6 +354,7 @@ mod tests {
         Keepalive(u64),
         Acknowledge(u64),
         Claim(u64),
+        FallBack(u64),
         Confirm,
         ConfirmSettled,
     }
@@ -353,6 +366,7 @@ mod tests {
             1 => (0..9u64).prop_map(Step::Keepalive),
             3 => (0..200u64).prop_map(Step::Acknowledge),
             1 => (1..40u64).prop_map(Step::Claim),
+            1 => (0..20u64).prop_map(Step::FallBack),
             2 => Just(Step::Confirm),
             2 => Just(Step::ConfirmSettled),
         ]
@@ -413,6 +427,14 @@ mod tests {
                         let position = observer.wire + distance;
                         progress.claim(lsn(position), lsn(position)).unwrap();
                         observer.said = observer.said.max(position);
+                    }
+                    Step::FallBack(distance) => {
+                        let common = lsn(observer.wire.saturating_sub(distance)).max(progress.held());
+                        progress.fall_back(common);
+                        observer.wire = observer.wire.min(common.to_u64());
+                        // Inside a transaction that had nothing for it and is no more.
+                        observer.said = observer.said.min(common.to_u64().max(progress.held().to_u64()));
+                        last_confirmed = last_confirmed.min(common);
                     }
                     Step::Confirm | Step::ConfirmSettled => {
                         ever_settled |= matches!(step, Step::ConfirmSettled);

@@ -290,8 +290,9 @@ impl Sidecar {
         deadline: Instant,
     ) -> Result<(Opened, Lsn), Error> {
         let mut position = Lsn::ZERO;
+        let mut common = system.flushed;
         if let Some((acknowledged, timeline)) = acknowledged {
-            let common = common_history(&mut wire, &system, timeline).await?;
+            common = common_history(&mut wire, &system, timeline).await?;
             if acknowledged > common {
                 return Err(Error::Ahead { slot: slot.clone(), acknowledged, common });
             }
@@ -306,7 +307,7 @@ impl Sidecar {
             WireError::Server(error) if error.condition() == Condition::NoSuchObject => Error::StreamGone(slot.clone()),
             error => error.into(),
         })?;
-        Ok((Opened { replication, system }, position))
+        Ok((Opened { replication, system, common }, position))
     }
 
     /// The slot, if it can be streamed.

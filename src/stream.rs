@@ -158,7 +158,7 @@ enum Step<'a> {
     Deliver(Permit<'a>),
     Take(Permit<'a>, Result<Frame, Lost>),
     /// There is a wire again, or will be none.
-    Opened(Result<(), Lost>),
+    Opened(Result<Opened, Lost>),
 }
 
 impl Session {

@@ -74,9 +74,14 @@ impl Events {
     }
 
     pub(super) fn rewind(&mut self) {
+        self.open.take_if(|open| open.parts == 0);
         if let Some(open) = &mut self.open {
             open.place.rewind();
         }
+    }
+
+    pub(super) fn begun(&self) -> Option<Lsn> {
+        self.open.as_ref().filter(|open| open.parts > 0).and_then(|open| open.commit_end)
     }
 
     pub(super) fn learn(&mut self, answer: Answer) {

@@ -127,8 +127,9 @@ mod tests {
         for number in 0..3 {
             let again = |rewound_at: usize, frames: &[String]| {
                 let (mut format, first) = case(number, 5, "0/170FCB0");
-                all(&mut format, &first[..rewound_at]);
+                let items = all(&mut format, &first[..rewound_at]);
                 format.rewind();
+                assert_eq!(format.begun().is_some(), !items.is_empty());
                 let mut read = Ok(());
                 for frame in frames {
                     read = read.and_then(|()| catalogue().read(&mut format, frame.as_bytes()).map(drop));
@@ -138,15 +139,17 @@ mod tests {
             let (_, same) = case(number, 5, "0/170FCB0");
             let (_, other) = case(number, 5, "0/170FCC0");
             let (_, shorter) = case(number, 2, "0/170FCB0");
-            assert_eq!(again(4, &same), Ok(()));
+            assert_eq!(again(6, &same), Ok(()));
             for strange in [&other, &shorter, &same[1..].to_vec(), &same[6..].to_vec()] {
-                assert_eq!(again(4, strange), Err(ReadError::AnotherTransaction), "{number}: {strange:?}");
+                assert_eq!(again(6, strange), Err(ReadError::AnotherTransaction), "{number}: {strange:?}");
             }
-            assert_eq!(again(0, &other), Ok(()), "nothing was read of the first");
+            for rewound_at in 0..2 {
+                assert_eq!(again(rewound_at, &other), Ok(()), "there was no message of the first");
+            }
         }
         // A whole transaction where chunks are to come again.
         let (mut format, frames) = case(0, 5, "0/170FCB0");
-        all(&mut format, &frames[..3]);
+        all(&mut format, &frames[..6]);
         format.rewind();
         let whole = frames.concat().into_bytes();
         assert_eq!(format.read(whole, &mut VecDeque::new()), Err(ReadError::AnotherTransaction));

@@ -41,9 +41,14 @@ impl Records {
     }
 
     pub(super) fn rewind(&mut self) {
+        self.open.take_if(|open| open.begin.is_some());
         if let Some(open) = &mut self.open {
             open.place.rewind();
         }
+    }
+
+    pub(super) fn begun(&self) -> Option<Lsn> {
+        self.open.as_ref().filter(|open| open.begin.is_none()).map(|open| open.commit_end)
     }
 
     pub(super) fn read(&mut self, mut frame: Vec<u8>, items: &mut VecDeque<Item>) -> Result<Read, ReadError> {

@@ -51,9 +51,14 @@ impl Transactions {
     }
 
     pub(super) fn rewind(&mut self) {
+        self.open.take_if(|open| !open.is_cut);
         if let Some(open) = &mut self.open {
             open.place.rewind();
         }
+    }
+
+    pub(super) fn begun(&self) -> Option<Lsn> {
+        self.open.as_ref().filter(|open| open.is_cut).map(|open| open.commit_end)
     }
 
     pub(super) fn read(&mut self, mut frame: Vec<u8>, items: &mut VecDeque<Item>) -> Result<Read, ReadError> {

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use super::Session;
 use super::asking::{Question, Subject};
-use super::ending::{Away, Ending, Fault};
+use super::ending::{Away, Ending, Fault, Gone};
 use super::gear::LowGear;
-use super::source::{Lost, Start};
+use super::source::{Lost, Opened, Start};
 use crate::format::{Answer, Item, Missing, Read};
 use crate::lsn::Lsn;
 use crate::message::NoticeCode;
@@ -54,15 +54,24 @@ impl Session {
     }
 
     /// There is a wire again, which has yet to hear of the client's word, or there will be none.
-    pub(super) async fn opened(&mut self, opened: Result<(), Lost>) -> Result<(), Ending> {
+    pub(super) async fn opened(&mut self, opened: Result<Opened, Lost>) -> Result<(), Ending> {
         match opened {
-            Ok(()) => {
+            Ok(opened) if self.held() > opened.common => Err(Gone::Ahead.into()),
+            Ok(opened) => {
+                self.progress.fall_back(opened.common);
+                self.source.resume(opened);
                 self.occupant.has_stalled(None);
                 self.source.confirm(self.progress.confirm_acknowledged()).await;
                 Ok(())
             }
             Err(lost) => self.lost(lost),
         }
+    }
+
+    /// All up to there is the client's, or on its way to it.
+    fn held(&self) -> Lsn {
+        let under_way = self.items.iter().rev().find_map(Item::end).max(self.format.begun());
+        under_way.unwrap_or_default().max(self.progress.held()).max(self.last_outside)
     }
 
     async fn keepalive(&mut self, wal_end: Lsn, reply_requested: bool) {

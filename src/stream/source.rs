@@ -57,6 +57,8 @@ pub struct Opened {
     pub replication: Replication,
     /// The server.
     pub system: System,
+    /// Up to there, its history is the one that the client has.
+    pub common: Lsn,
 }
 
 /// Why nothing comes.
@@ -89,7 +91,7 @@ struct Attempt {
 }
 
 impl Source {
-    pub(super) fn new(Opened { replication, system }: Opened) -> Self {
+    pub(super) fn new(Opened { replication, system, .. }: Opened) -> Self {
         Self {
             timeline: system.timeline,
             pid: replication.pid(),
@@ -133,17 +135,18 @@ impl Source {
         }
     }
 
-    /// Waits for the wire, where there is none: once it is there, it has not heard of any confirmation yet. The future may be dropped at any time.
-    pub(super) async fn opened(&mut self) -> Result<(), Lost> {
+    /// Waits for a wire, where there is none. The future may be dropped at any time, until it is ready.
+    pub(super) async fn opened(&mut self) -> Result<Opened, Lost> {
         match &mut self.line {
             Line::Open(_) => pending().await,
-            Line::Opening { opening, .. } => {
-                let opened = opening.as_mut().await.map_err(Lost::ForGood)?;
-                *self = Self { lost_at: self.lost_at, ..Self::new(opened) };
-                Ok(())
-            }
+            Line::Opening { opening, .. } => opening.as_mut().await.map_err(Lost::ForGood),
             Line::Broken(away) => Err(Lost::Wire(mem::replace(away, WireError::Ended.into()))),
         }
+    }
+
+    /// Goes on with a wire, which has not heard of any confirmation yet.
+    pub(super) fn resume(&mut self, opened: Opened) {
+        *self = Self { lost_at: self.lost_at, ..Self::new(opened) };
     }
 
     /// Lets go of the wire and takes it up anew. What was on its way is thrown away, and comes again if it lies behind the start.
@@ -290,20 +293,24 @@ impl Attempt {
         if slot.is_lost {
             return Err(Gone::Lost.into());
         }
-        if start.position > common_history(&mut wire, &system, self.timeline).await? {
+        let common = common_history(&mut wire, &system, self.timeline).await?;
+        // A promoted standby may lack what was nothing for the client. The same server would have lost what it has.
+        if start.position > common && system.timeline == self.timeline {
             return Err(Gone::Ahead.into());
         }
-        if slot.confirmed_flush.is_none_or(|confirmed| confirmed > start.settled) {
-            return Err(Gone::OtherSlot.into());
+        let position = start.position.min(common);
+        let confirmed = slot.confirmed_flush.filter(|confirmed| *confirmed <= start.settled).ok_or(Gone::OtherSlot)?;
+        if confirmed > common {
+            return Err(Gone::Ahead.into());
         }
         if slot.active_pid == Some(self.former) {
             // It may be in the middle of a long text that nobody reads any more, or not know yet that nobody is there.
             route.database.terminate_former(&route.slot, self.former).await?;
         }
         self.former = wire.pid();
-        match Replication::start(wire, &route.slot, start.position, &start.options, start.max_bytes).await {
+        match Replication::start(wire, &route.slot, position, &start.options, start.max_bytes).await {
             Err(WireError::Server(error)) if error.condition() == Condition::NoSuchObject => Err(Gone::Missing.into()),
-            started => Ok(Opened { replication: started?, system }),
+            started => Ok(Opened { replication: started?, system, common }),
         }
     }
 }

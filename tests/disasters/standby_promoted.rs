@@ -1,10 +1,12 @@
 //! The primary is gone, and a standby takes its place: without the slot, with the slot, and without all that the client has.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use pgdeltastream::cluster::{Cluster, StopMode};
+use pgdeltastream::lsn::Lsn;
 use sqlx::{Connection, Executor, PgConnection};
+use tempfile::TempDir;
 
 use crate::end;
 use crate::harness::{Client, Postgres, Proxy, Service, eventually};
@@ -51,33 +53,51 @@ impl World {
         let written = self.primary.written().await;
         let replayed = "SELECT replay_lsn FROM pg_stat_replication WHERE application_name = 'walreceiver'";
         eventually("the standby to catch up", async || {
-            (self.primary.text(replayed).await?.parse::<pgdeltastream::lsn::Lsn>().unwrap() >= written).then_some(())
+            (self.primary.text(replayed).await?.parse::<Lsn>().unwrap() >= written).then_some(())
         })
         .await;
     }
 
-    async fn on_standby(&self, statement: &'static str) {
-        let mut connection = PgConnection::connect(&self.standby.url("postgres")).await.unwrap();
-        connection.execute(statement).await.unwrap();
+    /// Where the files of the slot are.
+    fn slot_files(&self, cluster: &Cluster) -> PathBuf {
+        cluster.data_folder().join("pg_replslot").join(&self.slot)
     }
 
-    /// The primary goes, with or without a word, and the standby takes its place.
-    async fn fail_over(&mut self, mode: StopMode, with_slot: bool) {
+    /// From now on the standby gets nothing. The slot as it was until then.
+    async fn part(&mut self) -> TempDir {
+        self.replication.refuse();
+        self.replication.cut();
+        let alone = "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'walreceiver'";
+        eventually("the standby to be cut off", async || (self.primary.text(alone).await? == "0").then_some(())).await;
+        let kept = tempfile::tempdir().unwrap();
+        carry_over(&self.slot_files(self.primary.cluster.as_ref().unwrap()), &kept.path().join("slot"));
+        kept
+    }
+
+    /// The primary goes without a word, and the standby is promoted, with the slot if its files are given.
+    async fn promote(&mut self, slot: Option<&Path>) {
         // Whoever asks in between is to find nobody.
         self.address.refuse();
-        self.primary.stop(mode).await;
-        if with_slot {
-            let folder = |cluster: &Cluster| cluster.data_folder().join("pg_replslot").join(&self.slot);
-            let (from, to) = (folder(self.primary.cluster.as_ref().unwrap()), folder(&self.standby));
+        self.primary.stop(StopMode::Immediate).await;
+        if let Some(files) = slot {
             self.standby.stop(StopMode::Fast).unwrap();
-            carry_over(&from, &to);
+            carry_over(files, &self.slot_files(&self.standby));
             self.standby.start_again().unwrap();
         }
-        self.on_standby("SELECT pg_promote()").await;
+        on(&self.standby, "SELECT pg_promote()").await;
+    }
+
+    /// The service finds it where the primary was.
+    fn lead_to_standby(&self) {
         self.address.lead_to(format!("127.0.0.1:{}", self.standby.port()));
         self.address.cut();
         self.address.heal();
     }
+}
+
+async fn on(cluster: &Cluster, statement: &'static str) {
+    let mut connection = PgConnection::connect(&cluster.url("postgres")).await.unwrap();
+    connection.execute(statement).await.unwrap();
 }
 
 /// As tools for high availability do it, which copy the files of slots.
@@ -89,7 +109,8 @@ fn carry_over(from: &Path, to: &Path) {
 #[tokio::test]
 async fn without_the_slot_the_client_starts_over() {
     let mut world = World::new().await;
-    world.fail_over(StopMode::Immediate, false).await;
+    world.promote(None).await;
+    world.lead_to_standby();
     let closed = world.client.closed().await;
     closed.assert_code(4410);
     assert!(closed.reason.starts_with("slot_missing: "), "{}", closed.reason);
@@ -102,7 +123,7 @@ async fn without_the_slot_the_client_starts_over() {
     assert_eq!(world.service.delete("/v1/streams/s").await.status, 204);
     world.service.create(serde_json::json!({"name": "s"})).await;
     let mut client = world.service.stream("s").await;
-    PgConnection::connect(&world.standby.url("postgres")).await.unwrap().execute("INSERT INTO t VALUES ('b')").await.unwrap();
+    on(&world.standby, "INSERT INTO t VALUES ('b')").await;
     assert_eq!(client.inserted().await.0, "b");
     client.leave().await;
     end(world.service).await;
@@ -115,16 +136,43 @@ async fn with_the_slot_the_client_notices_nothing() {
     world.primary.execute("INSERT INTO t VALUES ('b')").await;
     assert_eq!(world.client.inserted().await.0, "b");
     world.caught_up().await;
-    world.fail_over(StopMode::Immediate, true).await;
-    world.on_standby("INSERT INTO t VALUES ('c')").await;
+    let files = world.slot_files(world.primary.cluster.as_ref().unwrap());
+    world.promote(Some(&files)).await;
+    world.lead_to_standby();
+    on(&world.standby, "INSERT INTO t VALUES ('c')").await;
     let (seen, position) = world.client.inserted().await;
     assert_eq!(seen, "c", "and not b again");
     world.client.acknowledge(&position).await;
     world.client.leave().await;
     // Whoever connects anew has its position in the later timeline.
     let mut client = world.service.stream(&world.slot).await;
-    PgConnection::connect(&world.standby.url("postgres")).await.unwrap().execute("INSERT INTO t VALUES ('d')").await.unwrap();
+    on(&world.standby, "INSERT INTO t VALUES ('d')").await;
     assert_eq!(client.inserted().await.0, "d");
+    client.leave().await;
+    end(world.service).await;
+}
+
+#[tokio::test]
+async fn who_has_nothing_that_the_standby_lacks_goes_on() {
+    let mut world = World::new().await;
+    let kept = world.part().await;
+    // Passes and is confirmed, and nothing of it is the client's.
+    world.primary.execute("CREATE TABLE lost (id int)").await;
+    let written = world.primary.written().await;
+    let confirmed = "SELECT confirmed_flush_lsn FROM pg_replication_slots";
+    eventually("the slot to advance", async || (world.primary.text(confirmed).await?.parse::<Lsn>().unwrap() >= written).then_some(()))
+        .await;
+    world.promote(Some(&kept.path().join("slot"))).await;
+    world.lead_to_standby();
+    on(&world.standby, "INSERT INTO t VALUES ('b')").await;
+    let (seen, position) = world.client.inserted().await;
+    assert_eq!(seen, "b");
+    assert!(position.parse::<Lsn>().unwrap() < written, "in place of what was lost");
+    world.client.acknowledge(&position).await;
+    world.client.leave().await;
+    let mut client = world.service.stream(&world.slot).await;
+    on(&world.standby, "INSERT INTO t VALUES ('c')").await;
+    assert_eq!(client.inserted().await.0, "c");
     client.leave().await;
     end(world.service).await;
 }
@@ -132,33 +180,19 @@ async fn with_the_slot_the_client_notices_nothing() {
 #[tokio::test]
 async fn who_has_what_the_standby_never_had_starts_over_however_far_that_has_come() {
     let mut world = World::new().await;
-    world.replication.refuse();
-    world.replication.cut();
-    let alone = "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'walreceiver'";
-    eventually("the standby to be cut off", async || (world.primary.text(alone).await? == "0").then_some(())).await;
+    let kept = world.part().await;
     world.primary.execute("INSERT INTO t VALUES ('lost')").await;
     let (seen, position) = world.client.inserted().await;
     assert_eq!(seen, "lost");
     world.client.acknowledge(&position).await;
-    let sent: pgdeltastream::lsn::Lsn = position.parse().unwrap();
-    let slot = world.primary.cluster.as_ref().unwrap().data_folder().join("pg_replslot").join(&world.slot);
-    let kept = tempfile::tempdir().unwrap();
-    // The slot as it was when the two were the same.
-    carry_over(&slot, &kept.path().join("slot"));
-    world.address.refuse();
-    world.primary.stop(StopMode::Immediate).await;
-    world.standby.stop(StopMode::Fast).unwrap();
-    carry_over(&kept.path().join("slot"), &world.standby.data_folder().join("pg_replslot").join(&world.slot));
-    world.standby.start_again().unwrap();
-    world.on_standby("SELECT pg_promote()").await;
+    let sent: Lsn = position.parse().unwrap();
+    world.promote(Some(&kept.path().join("slot"))).await;
     // It writes more than was lost: its position alone does not tell.
-    world.on_standby("CREATE TABLE more AS SELECT repeat('x', 1000) FROM generate_series(1, 1000)").await;
+    on(&world.standby, "CREATE TABLE more AS SELECT repeat('x', 1000) FROM generate_series(1, 1000)").await;
     let mut connection = PgConnection::connect(&world.standby.url("postgres")).await.unwrap();
     let flushed: String = sqlx::query_scalar("SELECT pg_current_wal_flush_lsn()::text").fetch_one(&mut connection).await.unwrap();
-    assert!(flushed.parse::<pgdeltastream::lsn::Lsn>().unwrap() > sent);
-    world.address.lead_to(format!("127.0.0.1:{}", world.standby.port()));
-    world.address.cut();
-    world.address.heal();
+    assert!(flushed.parse::<Lsn>().unwrap() > sent);
+    world.lead_to_standby();
     let closed = world.client.closed().await;
     closed.assert_code(4410);
     assert!(closed.reason.starts_with("position_ahead: "), "{}", closed.reason);
