@@ -128,6 +128,15 @@ impl Format {
         Ok(read)
     }
 
+    /// Forgets what was learnt of the catalogue: that of a server with another history is another one, and gives the same numbers to other
+    /// transactions.
+    pub fn forget(&mut self) {
+        match self {
+            Self::Events(events) => events.forget(),
+            format => format.admission_mut().forget(),
+        }
+    }
+
     fn forget_if_too_many(&mut self) {
         match self {
             Self::Events(events) => events.forget_if_too_many(),
@@ -202,7 +211,7 @@ impl Format {
     }
 
     /// The wire is taken up anew, at the end of the last transaction that was read to its end. What was read after that comes again: if there
-    /// were messages of it, what they have is passed over.
+    /// was a message of it, all that was read is passed over.
     pub fn rewind(&mut self) {
         match self {
             Self::Transactions(transactions) => transactions.rewind(),

@@ -22,6 +22,8 @@ pub struct Progress {
     acknowledged: Lsn,
     /// What Postgres was told.
     confirmed: Lsn,
+    /// Up to there, a position that has not passed may be one of a history that the server has left.
+    foreign: Lsn,
 }
 
 /// What an acknowledgement meant.
@@ -67,7 +69,14 @@ pub enum Verdict {
 impl Progress {
     /// A session that starts where the client's acknowledgements ended: Postgres sends what was committed after.
     pub fn starting_at(position: Lsn) -> Self {
-        Self { passed: position, unacknowledged: VecDeque::new(), claimed: None, acknowledged: position, confirmed: Lsn::ZERO }
+        Self {
+            passed: position,
+            unacknowledged: VecDeque::new(),
+            claimed: None,
+            acknowledged: position,
+            confirmed: Lsn::ZERO,
+            foreign: Lsn::ZERO,
+        }
     }
 
     /// How far the wire is, between two records: where to take it up again.
@@ -150,6 +159,9 @@ impl Progress {
         if position > flushed {
             return Err(Ahead { position, flushed });
         }
+        if position <= self.foreign {
+            return Err(Ahead { position, flushed: self.passed });
+        }
         self.unacknowledged.clear();
         self.acknowledged = self.acknowledged.max(self.passed);
         self.claimed = self.claimed.max(Some(position));
@@ -174,6 +186,7 @@ impl Progress {
 
     /// The server's history is another one after `position`. What has passed since was nothing for the client, and is not settled there.
     pub fn fall_back(&mut self, position: Lsn) {
+        self.foreign = self.foreign.max(self.passed);
         self.passed = self.passed.min(position);
         self.confirmed = self.confirmed.min(position);
     }
@@ -331,6 +344,21 @@ mod tests {
     }
 
     #[test]
+    fn positions_of_a_history_that_was_left_are_not_claimed() {
+        let mut progress = sent(&[20]);
+        progress.keepalive(lsn(50));
+        assert_eq!(progress.held(), lsn(20));
+        progress.fall_back(lsn(30));
+        assert_eq!(progress.passed(), lsn(30));
+        assert_eq!(progress.acknowledge(lsn(40)), Acknowledged::Unseen);
+        assert_eq!(progress.claim(lsn(40), lsn(60)), Err(Ahead { position: lsn(40), flushed: lsn(30) }));
+        assert_eq!(progress.transaction(lsn(45)), Ok(Verdict::Send), "it is another one than was there before");
+        assert_eq!(progress.confirm_settled(), lsn(10));
+        assert_eq!(progress.acknowledge(lsn(45)), Acknowledged::Higher);
+        assert_eq!(progress.claim(lsn(55), lsn(60)), Ok(()));
+    }
+
+    #[test]
     fn what_is_remembered_is_bounded() {
         let mut progress = Progress::starting_at(lsn(0));
         let count = 3 * MAX_UNACKED_POSITIONS as u64;
@@ -378,6 +406,8 @@ mod tests {
         wire: u64,
         sent: Vec<(u64, u64)>,
         said: u64,
+        /// How far the wire was in histories that the server has left.
+        left: u64,
     }
 
     impl Observer {
@@ -425,10 +455,14 @@ mod tests {
                     }
                     Step::Claim(distance) => {
                         let position = observer.wire + distance;
-                        progress.claim(lsn(position), lsn(position)).unwrap();
-                        observer.said = observer.said.max(position);
+                        let claimed = progress.claim(lsn(position), lsn(position));
+                        prop_assert_eq!(claimed.is_err(), position <= observer.left);
+                        if claimed.is_ok() {
+                            observer.said = observer.said.max(position);
+                        }
                     }
                     Step::FallBack(distance) => {
+                        observer.left = observer.left.max(observer.wire);
                         let common = lsn(observer.wire.saturating_sub(distance)).max(progress.held());
                         progress.fall_back(common);
                         observer.wire = observer.wire.min(common.to_u64());

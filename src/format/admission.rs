@@ -83,6 +83,12 @@ impl Admission {
         self.in_doubt = true;
     }
 
+    /// The catalogue has another history, in which the same numbers are other transactions'.
+    pub(super) fn forget(&mut self) {
+        self.known = Tables::default();
+        self.structure = Structure::default();
+    }
+
     /// Takes note of the transaction that a text is about, whose number stands at `start`, and takes that out if the client did not ask for it.
     pub(super) fn take_xid(&mut self, text: &mut Vec<u8>, start: usize) {
         self.xid = xid::take(text, start, self.include_xids).or(self.xid);

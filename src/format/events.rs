@@ -103,6 +103,12 @@ impl Events {
         self.relations.insert(table, Known::new(relation, former));
     }
 
+    pub(super) fn forget(&mut self) {
+        self.admission.forget();
+        self.relations = Tables::default();
+        self.types.clear();
+    }
+
     pub(super) fn forget_if_too_many(&mut self) {
         self.admission.forget_if_too_many();
         self.relations.forget_if_too_many();

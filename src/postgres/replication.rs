@@ -65,13 +65,15 @@ pub struct System {
 
 /// Asks a replication connection where it leads to.
 pub async fn identify(wire: &mut Wire) -> Result<System, WireError> {
+    // First: a server that is promoted in between is asked again, and not taken for one of the timeline that it leaves.
+    let is_standby = show(wire, "in_hot_standby").await? == "on";
     let rows = wire.command("IDENTIFY_SYSTEM").await?;
     let mut columns = rows.into_iter().next().unwrap_or_default().into_iter().map(Option::unwrap_or_default);
     Ok(System {
         identifier: columns.next().unwrap_or_default(),
         timeline: columns.next().and_then(|timeline| timeline.parse().ok()).unwrap_or_default(),
         flushed: columns.next().and_then(|flushed| flushed.parse().ok()).unwrap_or_default(),
-        is_standby: show(wire, "in_hot_standby").await? == "on",
+        is_standby,
     })
 }
 

@@ -56,9 +56,10 @@ impl Session {
     /// There is a wire again, which has yet to hear of the client's word, or there will be none.
     pub(super) async fn opened(&mut self, opened: Result<Opened, Lost>) -> Result<(), Ending> {
         match opened {
-            Ok(opened) if self.held() > opened.common => Err(Gone::Ahead.into()),
             Ok(opened) => {
-                self.progress.fall_back(opened.common);
+                if opened.system.timeline != self.source.timeline() {
+                    self.fall_back(opened.common)?;
+                }
                 self.source.resume(opened);
                 self.occupant.has_stalled(None);
                 self.source.confirm(self.progress.confirm_acknowledged()).await;
@@ -66,6 +67,18 @@ impl Session {
             }
             Err(lost) => self.lost(lost),
         }
+    }
+
+    /// The server's history is another one after that position. It can be gone on with by who has nothing from after it.
+    fn fall_back(&mut self, common: Lsn) -> Result<(), Ending> {
+        self.items.retain(|item| !matches!(item, Item::Nothing { commit_end } if *commit_end > common));
+        if self.held() > common {
+            return Err(Gone::Ahead.into());
+        }
+        tracing::info!(slot = %self.route.slot, position = %common, "a promoted server goes on from here");
+        self.progress.fall_back(common);
+        self.format.forget();
+        Ok(())
     }
 
     /// All up to there is the client's, or on its way to it.
@@ -229,7 +242,7 @@ impl Session {
         Ok(())
     }
 
-    /// What was read of a transaction that has not ended comes again, and is passed over. What waits for room is read, and what waits for an
+    /// What was read of a transaction that has not ended comes again, and is passed over if there was a message of it. What waits for room is read, and what waits for an
     /// answer is not.
     fn start_over(&mut self) -> Start {
         self.format.rewind();

@@ -266,7 +266,7 @@ async fn recover(mut attempt: Attempt, since: Instant, mut away: Away) -> Result
             Ok(Err(Ending::PostgresAway(error))) => away = error,
             Ok(Err(ending)) => return Err(ending),
             Ok(Ok(opened)) => {
-                tracing::info!(%slot, position = %attempt.start.position, "the wire to Postgres is there again");
+                tracing::info!(%slot, position = %attempt.start.position.min(opened.common), "the wire to Postgres is there again");
                 return Ok(opened);
             }
             Err(_) => break,

@@ -26,6 +26,11 @@ struct World {
 impl World {
     /// A client that has `a`, and a standby that has it too.
     async fn new() -> Self {
+        Self::of(&[]).await
+    }
+
+    /// The same with more parameters of the client's connection.
+    async fn of(parameters: &[(&str, &str)]) -> Self {
         let primary = Postgres::with_settings(&[("wal_keep_size", "1GB")]).await;
         let cluster = primary.cluster.as_ref().unwrap();
         let replication = Proxy::to_cluster(cluster).await;
@@ -34,7 +39,7 @@ impl World {
         let service = Service::start_with(&primary, &["--pgHost", "127.0.0.1", "--pgPort", &address.port().to_string()]).await;
         primary.execute("CREATE TABLE t (name text)").await;
         let slot = service.create(serde_json::json!({"name": "s", "snapshot": false})).await["slotName"].as_str().unwrap().to_owned();
-        let mut client = service.stream(&slot).await;
+        let mut client = service.stream_with(&slot, parameters).await.unwrap();
         primary.execute("INSERT INTO t VALUES ('a')").await;
         let (seen, position) = client.inserted().await;
         assert_eq!(seen, "a");
@@ -56,6 +61,13 @@ impl World {
             (self.primary.text(replayed).await?.parse::<Lsn>().unwrap() >= written).then_some(())
         })
         .await;
+    }
+
+    /// Waits until the stream has passed that position.
+    async fn passed(&self, written: Lsn) {
+        let confirmed = "SELECT confirmed_flush_lsn FROM pg_replication_slots";
+        eventually("the slot to advance", async || (self.primary.text(confirmed).await?.parse::<Lsn>().unwrap() >= written).then_some(()))
+            .await;
     }
 
     /// Where the files of the slot are.
@@ -159,9 +171,7 @@ async fn who_has_nothing_that_the_standby_lacks_goes_on() {
     // Passes and is confirmed, and nothing of it is the client's.
     world.primary.execute("CREATE TABLE lost (id int)").await;
     let written = world.primary.written().await;
-    let confirmed = "SELECT confirmed_flush_lsn FROM pg_replication_slots";
-    eventually("the slot to advance", async || (world.primary.text(confirmed).await?.parse::<Lsn>().unwrap() >= written).then_some(()))
-        .await;
+    world.passed(written).await;
     world.promote(Some(&kept.path().join("slot"))).await;
     world.lead_to_standby();
     on(&world.standby, "INSERT INTO t VALUES ('b')").await;
@@ -174,6 +184,27 @@ async fn who_has_nothing_that_the_standby_lacks_goes_on() {
     on(&world.standby, "INSERT INTO t VALUES ('c')").await;
     assert_eq!(client.inserted().await.0, "c");
     client.leave().await;
+    end(world.service).await;
+}
+
+#[tokio::test]
+async fn what_was_known_of_tables_on_the_former_server_is_forgotten() {
+    let mut world = World::of(&[("tables", "public.t,public.root")]).await;
+    world.primary.execute("CREATE TABLE root (name text) PARTITION BY LIST (name)").await;
+    world.primary.execute("CREATE TABLE other (name text)").await;
+    world.caught_up().await;
+    let kept = world.part().await;
+    // None of it is for the client, and it uses up numbers of transactions that the standby will give to others.
+    for _ in 0..20 {
+        world.primary.execute("INSERT INTO other VALUES ('lost')").await;
+    }
+    world.passed(world.primary.written().await).await;
+    world.promote(Some(&kept.path().join("slot"))).await;
+    on(&world.standby, "ALTER TABLE root ATTACH PARTITION other FOR VALUES IN ('b')").await;
+    on(&world.standby, "INSERT INTO root VALUES ('b')").await;
+    world.lead_to_standby();
+    assert_eq!(world.client.inserted().await.0, "b");
+    world.client.leave().await;
     end(world.service).await;
 }
 
