@@ -137,6 +137,11 @@ impl Format {
         }
     }
 
+    /// Forgets which tables are for the client, and which are not.
+    pub fn forget_admitted(&mut self) {
+        self.admission_mut().forget();
+    }
+
     fn forget_if_too_many(&mut self) {
         match self {
             Self::Events(events) => events.forget_if_too_many(),

@@ -22,8 +22,9 @@ pub struct Progress {
     acknowledged: Lsn,
     /// What Postgres was told.
     confirmed: Lsn,
-    /// Up to there, a position that has not passed may be one of a history that the server has left.
-    foreign: Lsn,
+    /// Where the server's history became another one than the session began in: what lies above and has not passed is no position of it that
+    /// anybody can know.
+    forked_at: Option<Lsn>,
 }
 
 /// What an acknowledgement meant.
@@ -43,7 +44,7 @@ pub enum Acknowledged {
 pub struct Ahead {
     /// What the client sent.
     pub position: Lsn,
-    /// How far the server is.
+    /// How far the server is, or how far its history is the one that the client knows.
     pub flushed: Lsn,
 }
 
@@ -75,7 +76,7 @@ impl Progress {
             claimed: None,
             acknowledged: position,
             confirmed: Lsn::ZERO,
-            foreign: Lsn::ZERO,
+            forked_at: None,
         }
     }
 
@@ -159,8 +160,8 @@ impl Progress {
         if position > flushed {
             return Err(Ahead { position, flushed });
         }
-        if position <= self.foreign {
-            return Err(Ahead { position, flushed: self.passed });
+        if let Some(common) = self.forked_at.filter(|common| position > *common) {
+            return Err(Ahead { position, flushed: common });
         }
         self.unacknowledged.clear();
         self.acknowledged = self.acknowledged.max(self.passed);
@@ -186,7 +187,7 @@ impl Progress {
 
     /// The server's history is another one after `position`. What has passed since was nothing for the client, and is not settled there.
     pub fn fall_back(&mut self, position: Lsn) {
-        self.foreign = self.foreign.max(self.passed);
+        self.forked_at = self.forked_at.map_or(Some(position), |former| Some(former.min(position)));
         self.passed = self.passed.min(position);
         self.confirmed = self.confirmed.min(position);
     }
@@ -351,11 +352,12 @@ mod tests {
         progress.fall_back(lsn(30));
         assert_eq!(progress.passed(), lsn(30));
         assert_eq!(progress.acknowledge(lsn(40)), Acknowledged::Unseen);
-        assert_eq!(progress.claim(lsn(40), lsn(60)), Err(Ahead { position: lsn(40), flushed: lsn(30) }));
+        for position in [40, 55].map(lsn) {
+            assert_eq!(progress.claim(position, lsn(60)), Err(Ahead { position, flushed: lsn(30) }));
+        }
         assert_eq!(progress.transaction(lsn(45)), Ok(Verdict::Send), "it is another one than was there before");
         assert_eq!(progress.confirm_settled(), lsn(10));
         assert_eq!(progress.acknowledge(lsn(45)), Acknowledged::Higher);
-        assert_eq!(progress.claim(lsn(55), lsn(60)), Ok(()));
     }
 
     #[test]
@@ -406,8 +408,7 @@ mod tests {
         wire: u64,
         sent: Vec<(u64, u64)>,
         said: u64,
-        /// How far the wire was in histories that the server has left.
-        left: u64,
+        forked_at: Option<u64>,
     }
 
     impl Observer {
@@ -456,15 +457,15 @@ mod tests {
                     Step::Claim(distance) => {
                         let position = observer.wire + distance;
                         let claimed = progress.claim(lsn(position), lsn(position));
-                        prop_assert_eq!(claimed.is_err(), position <= observer.left);
+                        prop_assert_eq!(claimed.is_err(), observer.forked_at.is_some_and(|common| position > common));
                         if claimed.is_ok() {
                             observer.said = observer.said.max(position);
                         }
                     }
                     Step::FallBack(distance) => {
-                        observer.left = observer.left.max(observer.wire);
                         let common = lsn(observer.wire.saturating_sub(distance)).max(progress.held());
                         progress.fall_back(common);
+                        observer.forked_at = Some(observer.forked_at.unwrap_or(u64::MAX).min(common.to_u64()));
                         observer.wire = observer.wire.min(common.to_u64());
                         // Inside a transaction that had nothing for it and is no more.
                         observer.said = observer.said.min(common.to_u64().max(progress.held().to_u64()));

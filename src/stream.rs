@@ -158,7 +158,7 @@ enum Step<'a> {
     Deliver(Permit<'a>),
     Take(Permit<'a>, Result<Frame, Lost>),
     /// There is a wire again, or will be none.
-    Opened(Result<Opened, Lost>),
+    Opened(Result<Box<Opened>, Lost>),
 }
 
 impl Session {
@@ -392,7 +392,7 @@ async fn next_step<'a>(
     // A wire is opened whether or not there is room: how long Postgres may be away does not depend on the client.
     tokio::select! {
         biased;
-        opened = source.opened() => Ok(Step::Opened(opened)),
+        opened = source.opened() => Ok(Step::Opened(opened.map(Box::new))),
         step = fill(out, inbox, items, None) => step,
     }
 }

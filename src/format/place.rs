@@ -1,5 +1,5 @@
-//! How far an open transaction was read. When the wire is taken up anew it comes again from its beginning, and exactly what was read before is
-//! passed over: the same WAL is decoded into the same records.
+//! How far an open transaction was read of which there was a message. When the wire is taken up anew it comes again from its beginning, and exactly
+//! what was read before is passed over: the same WAL is decoded into the same records.
 
 /// How many records of a transaction were read.
 #[derive(Debug, Default)]

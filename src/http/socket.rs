@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::stream::{self, SplitSink};
+use futures_util::stream::{self, SplitSink, select_all};
 use futures_util::{SinkExt, Stream, StreamExt};
 use tokio::sync::oneshot;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
@@ -37,7 +37,9 @@ async fn serve(socket: WebSocket, session: Session, sidecar: Arc<Sidecar>) {
     let (sink, frames) = socket.split();
     let patience = sidecar.patience().ping_timeout();
     let writing = Arc::new(Writing { patience, turns: AtomicU64::new(0) });
-    let mut client = Box::pin(until_silent(frames, writing.clone()).filter_map(async |frame| client_frame(frame)));
+    let frames = until_silent(frames, writing.clone()).filter_map(async |frame| client_frame(frame));
+    // Looked at only when it has something: at each look, tungstenite clears a buffer of 128 KiB to read into.
+    let mut client = select_all([Box::pin(frames)]);
     let (out, queue) = room();
     let (closing, close) = oneshot::channel();
     // A task of its own, so that one transaction is written while the next one is read.

@@ -54,13 +54,13 @@ impl Session {
     }
 
     /// There is a wire again, which has yet to hear of the client's word, or there will be none.
-    pub(super) async fn opened(&mut self, opened: Result<Opened, Lost>) -> Result<(), Ending> {
+    pub(super) async fn opened(&mut self, opened: Result<Box<Opened>, Lost>) -> Result<(), Ending> {
         match opened {
             Ok(opened) => {
                 if opened.system.timeline != self.source.timeline() {
                     self.fall_back(opened.common)?;
                 }
-                self.source.resume(opened);
+                self.source.resume(*opened);
                 self.occupant.has_stalled(None);
                 self.source.confirm(self.progress.confirm_acknowledged()).await;
                 Ok(())
@@ -72,7 +72,8 @@ impl Session {
     /// The server's history is another one after that position. It can be gone on with by who has nothing from after it.
     fn fall_back(&mut self, common: Lsn) -> Result<(), Ending> {
         self.items.retain(|item| !matches!(item, Item::Nothing { commit_end } if *commit_end > common));
-        if self.held() > common {
+        // A message outside of transactions is known by where it begins.
+        if self.held() > common || self.last_outside >= common {
             return Err(Gone::Ahead.into());
         }
         tracing::info!(slot = %self.route.slot, position = %common, "a promoted server goes on from here");
@@ -84,7 +85,7 @@ impl Session {
     /// All up to there is the client's, or on its way to it.
     fn held(&self) -> Lsn {
         let under_way = self.items.iter().rev().find_map(Item::end).max(self.format.begun());
-        under_way.unwrap_or_default().max(self.progress.held()).max(self.last_outside)
+        under_way.unwrap_or_default().max(self.progress.held())
     }
 
     async fn keepalive(&mut self, wal_end: Lsn, reply_requested: bool) {
@@ -238,6 +239,8 @@ impl Session {
         };
         self.occupant.has_stalled(Some(format!("Postgres is away: {away}")));
         let start = self.start_over();
+        // A crash can undo what the catalogue has shown, and give the same numbers to other transactions.
+        self.format.forget_admitted();
         self.source.recover(&self.route, start, away);
         Ok(())
     }
