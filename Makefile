@@ -15,10 +15,11 @@ run: ## start a demo with a throwaway Postgres, and print the commands to try
 	@cargo build --release --locked
 	@exec $(PROGRAM) demo
 
-test: tools ## check format, lints, tests and documentation; TEST_DATABASE_URL names a Postgres to use instead of throwaway ones
+test: tools ## check format, lints, tests, how many instructions a change takes, and documentation; TEST_DATABASE_URL names a Postgres to use instead of throwaway ones
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo test --locked --no-fail-fast
+	cargo bench --locked --bench performance -- instructions
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 
 contract: tools ## of the tests, only those that hold the published documents against the service; SEED=1 is what they try
@@ -41,7 +42,7 @@ fuzz: tools ## feed each decoder anything at all, for SECONDS=60 each; takes a n
 			-max_total_time=$(SECONDS) -max_len=4096 -dict=fuzz/wal2json.dict || exit 1; \
 	done
 
-tools: ## install what is missing: a linker, a Postgres server, wal2json, and what tests need besides: Python and Node
+tools: ## install what is missing: a linker, a Postgres server, wal2json, and what tests need besides: Python, Node, Chromium, valgrind
 	@sh scripts/tools.sh tests
 
 clean: ## remove what was built

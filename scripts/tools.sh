@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the build and the demo need besides Rust, if it is missing: a linker, and a Postgres server with wal2json. No server has to run;
-# the tests and the demo start their own. With `tests` also what only tests need: Python with venv, Node 20 or newer with npm, Chromium, and
-# libfaketime.
+# the tests and the demo start their own. With `tests` also what only tests need: Python with venv, Node 20 or newer with npm, Chromium,
+# libfaketime and valgrind.
 # On systems without apt-get it only says what to install.
 set -eu
 
@@ -19,6 +19,8 @@ if [ "${1:-}" = tests ]; then
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
     command -v npm >/dev/null || missing="$missing nodejs npm"
     has_browser >/dev/null || missing="$missing chromium"
+    # Counts instructions.
+    command -v valgrind >/dev/null || missing="$missing valgrind"
     # A clock that goes backwards for one process.
     ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || missing="$missing libfaketime"
 fi

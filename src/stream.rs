@@ -14,13 +14,14 @@ mod source;
 use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
 use std::future::pending;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use tokio::task::unconstrained;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
 use crate::config::{CLOSE_TIMEOUT, IMPATIENT_TIMEOUT, LAST_ACK_TIMEOUT, Limits, Patience, PostgresConfig, SHIFT_UP_AFTER};
 use crate::contract::{self, Invalid};
@@ -46,6 +47,9 @@ pub use source::Opened;
 
 /// Frames of a client that are dealt with in one go, before Postgres hears of the last acknowledgement among them.
 const MAX_FRAMES_AT_ONCE: usize = 256;
+
+/// Things that are done in one go, as long as there is no wait for any.
+const MAX_STEPS_AT_ONCE: usize = 32;
 
 /// What comes from the client.
 #[derive(Debug)]
@@ -92,7 +96,7 @@ pub struct Session {
     warnings: HashSet<String>,
     reply_requests: usize,
     /// When Postgres is to hear of us.
-    feedback_at: Instant,
+    feedback_due: Pin<Box<Sleep>>,
     /// Whether a part of a transaction was sent, and not its last.
     is_midway: bool,
     /// Whether to end once the client's claim was passed.
@@ -187,7 +191,7 @@ impl Session {
             doubted_at: Instant::now(),
             warnings: HashSet::new(),
             reply_requests: 0,
-            feedback_at: Instant::now(),
+            feedback_due: Box::pin(sleep(Duration::ZERO)),
             is_midway: false,
             until_settled: false,
             is_past_claim: false,
@@ -276,9 +280,8 @@ impl Session {
             if self.until_settled && self.is_settled() {
                 return Err(Ending::Settled);
             }
-            let is_window_open = self.is_window_open();
-            let may_shift_up = self.is_between_chunks() && self.source.is_open() && is_window_open && !out.is_full();
-            let may_read = is_window_open && self.question.is_none();
+            let may_read = self.may_read();
+            let may_shift_up = self.is_between_chunks() && self.source.is_open() && may_read && !out.is_full();
             let had_claim = self.progress.claimed().is_some();
             // In this order: what ends the session, what Postgres must hear now and then, what the client said, and only then more work.
             tokio::select! {
@@ -287,24 +290,50 @@ impl Session {
                     Call::Leave(reason) => return Err(reason.into()),
                     Call::Acknowledge(word) => self.hear(word).await,
                 },
-                () = sleep_until(self.feedback_at) => self.feedback(out).await,
+                () = &mut self.feedback_due => self.feedback(out).await,
                 frame = client.next(), if self.inbox.reply.is_none() => self.client_frames(frame, client).await?,
                 answer = asking::answer(&mut self.question) => self.answered(answer)?,
                 verdict = probe::verdict(&mut self.probe) => self.judge(verdict),
                 () = quiet(self.heard_at), if may_shift_up => self.shift_up(),
-                step = next_step(out, &mut self.inbox, &self.items, &mut self.source, may_read) => match step? {
-                    Step::Reply(permit, reply) => permit.send(reply.to_json()),
-                    Step::Notice(permit, text) => permit.send(Message { is_notice: true, ..text.into() }),
-                    Step::Deliver(permit) => self.deliver(permit)?,
-                    Step::Take(permit, next) => self.take(next, permit).await?,
-                    Step::Opened(opened) => self.opened(opened).await?,
-                },
+                step = next_step(out, &mut self.inbox, &self.items, &mut self.source, may_read) => self.steps(step?, out).await?,
             }
             if had_claim && self.progress.claimed().is_none() {
                 // Who claimed may be looking for it.
                 self.confirm_acknowledged().await;
             }
         }
+    }
+
+    /// Does one thing, and what can be done after it without waiting: to look at everything else costs as much as a record.
+    async fn steps(&mut self, first: Step<'_>, out: &Sender) -> Result<(), Ending> {
+        let mut step = first;
+        for _ in 1..MAX_STEPS_AT_ONCE {
+            let had_claim = self.progress.claimed().is_some();
+            self.step(step).await?;
+            if had_claim && self.progress.claimed().is_none() || self.until_settled && self.is_settled() {
+                return Ok(());
+            }
+            let may_read = self.may_read();
+            let next = next_step(out, &mut self.inbox, &self.items, &mut self.source, may_read).now_or_never();
+            let Some(next) = next else { return Ok(()) };
+            step = next?;
+        }
+        self.step(step).await
+    }
+
+    async fn step(&mut self, step: Step<'_>) -> Result<(), Ending> {
+        match step {
+            Step::Reply(permit, reply) => permit.send(reply.to_json()),
+            Step::Notice(permit, text) => permit.send(Message { is_notice: true, ..text.into() }),
+            Step::Deliver(permit) => self.deliver(permit)?,
+            Step::Take(permit, next) => self.take(next, permit).await?,
+            Step::Opened(opened) => self.opened(opened).await?,
+        }
+        Ok(())
+    }
+
+    fn may_read(&self) -> bool {
+        self.is_window_open() && self.question.is_none()
     }
 
     /// Whether the client may get more before it acknowledges something.

@@ -26,7 +26,7 @@ impl Session {
         let is_quiet = self.acknowledged_at.is_none_or(|at| at.elapsed() >= QUIET_AFTER_ACK);
         let position = if is_quiet { self.progress.confirm_settled() } else { self.progress.confirm_acknowledged() };
         self.source.confirm(position).await;
-        self.feedback_at = Instant::now() + self.source.status_interval();
+        self.feedback_due.as_mut().reset(Instant::now() + self.source.status_interval());
         match heard {
             Heard::Something => self.occupant.has_stalled(None),
             Heard::Nothing(lasted) => self.doubt(Doubt::Silence(lasted)),
