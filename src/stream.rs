@@ -10,6 +10,7 @@ mod gear;
 mod probe;
 mod reading;
 mod source;
+mod steps;
 
 use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
@@ -29,27 +30,24 @@ use crate::format::{Format, Item};
 use crate::lsn::Lsn;
 use crate::message::{Acknowledgement, StreamError, StreamErrorCode};
 use crate::name::SlotName;
-use crate::postgres::replication::Frame;
 use crate::postgres::service::{Database, QueryError};
 use crate::progress::{Acknowledged, Ahead, Progress};
 use crate::registry::{Ownership, Registry};
-use crate::room::{Message, Permit, Sender, room};
+use crate::room::{Sender, room};
 use crate::seat::{Call, Occupant, Word};
 use crate::wal2json::options::PluginOptions;
 use asking::Question;
 use ending::why_away;
 use gear::LowGear;
 use probe::Probe;
-use source::{Lost, Source};
+use source::Source;
+use steps::next_step;
 
 pub use ending::{Away, Ending, Fault, Gone};
 pub use source::Opened;
 
 /// Frames of a client that are dealt with in one go, before Postgres hears of the last acknowledgement among them.
 const MAX_FRAMES_AT_ONCE: usize = 256;
-
-/// Things that are done in one go, as long as there is no wait for any.
-const MAX_STEPS_AT_ONCE: usize = 32;
 
 /// What comes from the client.
 #[derive(Debug)]
@@ -153,16 +151,6 @@ pub struct Parts {
     pub limits: Limits,
     /// How many transactions the client may owe an acknowledgement for, before it gets more.
     pub max_unacked: Option<usize>,
-}
-
-/// What there is to do once there is room.
-enum Step<'a> {
-    Reply(Permit<'a>, StreamError),
-    Notice(Permit<'a>, String),
-    Deliver(Permit<'a>),
-    Take(Permit<'a>, Result<Frame, Lost>),
-    /// There is a wire again, or will be none.
-    Opened(Result<Box<Opened>, Lost>),
 }
 
 impl Session {
@@ -304,38 +292,6 @@ impl Session {
         }
     }
 
-    /// Does one thing, and what can be done after it without waiting: to look at everything else costs as much as a record.
-    async fn steps(&mut self, first: Step<'_>, out: &Sender) -> Result<(), Ending> {
-        let mut step = first;
-        for _ in 1..MAX_STEPS_AT_ONCE {
-            let had_claim = self.progress.claimed().is_some();
-            self.step(step).await?;
-            if had_claim && self.progress.claimed().is_none() || self.until_settled && self.is_settled() {
-                return Ok(());
-            }
-            let may_read = self.may_read();
-            let next = next_step(out, &mut self.inbox, &self.items, &mut self.source, may_read).now_or_never();
-            let Some(next) = next else { return Ok(()) };
-            step = next?;
-        }
-        self.step(step).await
-    }
-
-    async fn step(&mut self, step: Step<'_>) -> Result<(), Ending> {
-        match step {
-            Step::Reply(permit, reply) => permit.send(reply.to_json()),
-            Step::Notice(permit, text) => permit.send(Message { is_notice: true, ..text.into() }),
-            Step::Deliver(permit) => self.deliver(permit)?,
-            Step::Take(permit, next) => self.take(next, permit).await?,
-            Step::Opened(opened) => self.opened(opened).await?,
-        }
-        Ok(())
-    }
-
-    fn may_read(&self) -> bool {
-        self.is_window_open() && self.question.is_none()
-    }
-
     /// Whether the client may get more before it acknowledges something.
     fn is_window_open(&self) -> bool {
         self.max_unacked.is_none_or(|most| self.progress.unacknowledged() < most)
@@ -404,45 +360,6 @@ impl Session {
         // From here on the slot may be had by another.
         drop(occupant);
         ending
-    }
-}
-
-/// Waits for something to do. The future may be dropped at any time; nothing is lost.
-async fn next_step<'a>(
-    out: &'a Sender,
-    inbox: &mut Inbox,
-    items: &VecDeque<Item>,
-    source: &mut Source,
-    may_read: bool,
-) -> Result<Step<'a>, Ending> {
-    if source.is_open() {
-        return fill(out, inbox, items, Some(source).filter(|_| may_read)).await;
-    }
-    // A wire is opened whether or not there is room: how long Postgres may be away does not depend on the client.
-    tokio::select! {
-        biased;
-        opened = source.opened() => Ok(Step::Opened(opened.map(Box::new))),
-        step = fill(out, inbox, items, None) => step,
-    }
-}
-
-/// Waits for room, then for something to fill it.
-async fn fill<'a>(out: &'a Sender, inbox: &mut Inbox, items: &VecDeque<Item>, source: Option<&mut Source>) -> Result<Step<'a>, Ending> {
-    let permit = out.reserve().await.map_err(|_| Ending::ClientLeft)?;
-    if let Some(reply) = inbox.reply.take() {
-        return Ok(Step::Reply(permit, reply));
-    }
-    if inbox.has_begun
-        && let Some(notice) = inbox.notices.pop_front()
-    {
-        return Ok(Step::Notice(permit, notice));
-    }
-    if !items.is_empty() {
-        return Ok(Step::Deliver(permit));
-    }
-    match source {
-        Some(source) => Ok(Step::Take(permit, source.next().await)),
-        None => pending().await,
     }
 }
 
