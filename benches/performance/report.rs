@@ -54,6 +54,7 @@ impl Report {
             return;
         }
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs");
+        std::fs::create_dir_all(folder.join("performance")).unwrap();
         let all = json!({ "machine": machine(), "figures": figures });
         std::fs::write(folder.join(format!("performance/{section}.json")), format!("{all:#}\n")).unwrap();
         std::fs::write(folder.join(format!("performance/{section}.svg")), plot).unwrap();
