@@ -63,7 +63,7 @@ impl Report {
         let (begin, end) = (format!("<!-- {section} -->\n"), format!("<!-- end of {section} -->"));
         let (before, rest) = text.split_once(&begin).expect("the page has a place for each section");
         let (_, after) = rest.split_once(&end).expect("which ends");
-        std::fs::write(&page, format!("{before}{begin}{table}\n{end}{after}")).unwrap();
+        std::fs::write(&page, format!("{before}{begin}![{section}](performance/{section}.svg)\n\n{table}\n{end}{after}")).unwrap();
     }
 }
 
