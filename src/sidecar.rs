@@ -290,9 +290,8 @@ impl Sidecar {
         deadline: Instant,
     ) -> Result<(Opened, Lsn), Error> {
         let mut position = Lsn::ZERO;
-        let mut common = system.flushed;
         if let Some((acknowledged, timeline)) = acknowledged {
-            common = common_history(&mut wire, &system, timeline).await?;
+            let common = common_history(&mut wire, &system, timeline).await?;
             if acknowledged > common {
                 return Err(Error::Ahead { slot: slot.clone(), acknowledged, common });
             }
@@ -307,7 +306,7 @@ impl Sidecar {
             WireError::Server(error) if error.condition() == Condition::NoSuchObject => Error::StreamGone(slot.clone()),
             error => error.into(),
         })?;
-        Ok((Opened { replication, system, common }, position))
+        Ok((Opened { replication, system }, position))
     }
 
     /// The slot, if it can be streamed.

@@ -1,8 +1,9 @@
 //! How long a backlog takes. Both sides start at the same position of the same WAL and stop at the same transaction; `pg_recvlogical` writes to
 //! /dev/null, the websocket's client counts: neither looks at what it gets.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use serde::Serialize;
 
 use crate::plot;
@@ -37,9 +38,9 @@ pub(crate) const RACES: [(&str, &str, &str); 4] = [
 /// One format over one backlog.
 #[derive(Debug, Serialize)]
 pub(crate) struct Drained {
-    pub(crate) name: String,
+    name: String,
     pub(crate) format: &'static str,
-    pub(crate) changes: u32,
+    changes: u32,
     their_seconds: Vec<f64>,
     our_seconds: Vec<f64>,
     /// Of the rates, ours over theirs, round by round.
@@ -71,7 +72,7 @@ pub(crate) async fn measure(report: &Report) {
         let mut workload = Workload::start().await;
         let end = workload.fill(shape, 1).await;
         for (race, ours, theirs) in races {
-            let drained = race_of(&mut workload, name, shape, (race, ours, theirs), &end, ROUNDS).await;
+            let drained = race_of(&mut workload, name, shape, (race, ours, theirs), &end, (1, ROUNDS)).await;
             table.push(drained.row());
             figures.push(drained);
         }
@@ -82,26 +83,28 @@ pub(crate) async fn measure(report: &Report) {
     }
 }
 
-/// The first round only warms the caches.
+/// So many streams at once on either side, each with the whole backlog, so many times. The first round only warms the caches.
 pub(crate) async fn race_of(
     workload: &mut Workload,
     name: &str,
     shape: Shape,
     (race, ours, theirs): (&'static str, &str, &str),
     end: &str,
-    rounds: usize,
+    (streams, rounds): (u32, usize),
 ) -> Drained {
     let service = Service::start(&workload.cluster);
     let mut times: Vec<(Duration, Duration, Duration)> = vec![];
     for _ in 0..=rounds {
-        let twins = workload.twins(2).await;
-        let their = recvlogical::drain(&workload.cluster, &twins[..1], theirs, end);
-        let before = service.processor_time();
-        let our = service.drain(&twins[1], ours, shape.transactions).await;
-        times.push((their, our, service.processor_time() - before));
+        let count = usize::try_from(streams).unwrap();
+        let twins = workload.twins(2 * count).await;
+        let (their_slots, our_slots) = twins.split_at(count);
+        let their = recvlogical::drain(&workload.cluster, their_slots, theirs, end);
+        let (started, before) = (Instant::now(), service.processor_time());
+        join_all(our_slots.iter().map(|slot| service.drain(slot, ours, shape.transactions))).await;
+        times.push((their, started.elapsed(), service.processor_time() - before));
     }
     times.remove(0);
-    let changes = shape.changes();
+    let changes = shape.changes() * streams;
     let seconds =
         |of: fn(&(Duration, Duration, Duration)) -> Duration| times.iter().map(|times| of(times).as_secs_f64()).collect::<Vec<_>>();
     Drained {

@@ -1,13 +1,10 @@
 //! How the same figures grow with the size of transactions, the width of rows, the number of tables and the number of streams.
 
-use std::time::{Duration, Instant};
-
 use futures_util::future::join_all;
 use serde::Serialize;
 
 use crate::drain::{RACES, race_of};
 use crate::plot::{self, Line};
-use crate::recvlogical;
 use crate::report::{Report, Spread, head, row};
 use crate::service::{Service, leave};
 use crate::workload::{Columns, Shape, Workload};
@@ -54,7 +51,7 @@ pub(crate) async fn measure(report: &Report) {
         drain(&mut figures, TABLES, tables, Shape { transactions: 20_000, rows: 2, columns: Columns::Text(20) }, tables).await;
     }
     for streams in [1, 2, 4, 8] {
-        figures.push(at_work(streams).await);
+        drain(&mut figures, STREAMS, streams, Shape { transactions: 20_000, rows: 4, columns: Columns::Text(20) }, 1).await;
     }
     figures.extend(idle(&[1, 10, 50, 100]).await);
     table.extend(figures.iter().map(Grown::row));
@@ -64,8 +61,9 @@ pub(crate) async fn measure(report: &Report) {
 async fn drain(figures: &mut Vec<Grown>, of: &'static str, to: u32, shape: Shape, tables: u32) {
     let mut workload = Workload::start().await;
     let end = workload.fill(shape, tables).await;
+    let streams = if of == STREAMS { to } else { 1 };
     for race in RACES.into_iter().filter(|(name, ..)| matches!(*name, "v1" | "events")) {
-        let drained = race_of(&mut workload, of, shape, race, &end, ROUNDS).await;
+        let drained = race_of(&mut workload, of, shape, race, &end, (streams, ROUNDS)).await;
         figures.push(Grown {
             of,
             to,
@@ -74,34 +72,6 @@ async fn drain(figures: &mut Vec<Grown>, of: &'static str, to: u32, shape: Shape
             processor_microseconds_per_change: Some(drained.processor_microseconds_per_change.median),
             mebibytes: drained.peak_mebibytes,
         });
-    }
-}
-
-/// So many streams, each with the same backlog, all at once.
-async fn at_work(streams: u32) -> Grown {
-    let shape = Shape { transactions: 20_000, rows: 4, columns: Columns::Text(20) };
-    let mut workload = Workload::start().await;
-    let end = workload.fill(shape, 1).await;
-    let service = Service::start(&workload.cluster);
-    let mut times: Vec<(Duration, Duration, Duration)> = vec![];
-    for _ in 0..=ROUNDS {
-        let count = usize::try_from(streams).unwrap();
-        let twins = workload.twins(2 * count).await;
-        let (theirs, ours) = twins.split_at(count);
-        let their = recvlogical::drain(&workload.cluster, theirs, "wal2json-v1", &end);
-        let (started, before) = (Instant::now(), service.processor_time());
-        join_all(ours.iter().map(|slot| service.drain(slot, "wal2json-v1", shape.transactions))).await;
-        times.push((their, started.elapsed(), service.processor_time() - before));
-    }
-    times.remove(0);
-    let changes = f64::from(shape.changes() * streams);
-    Grown {
-        of: STREAMS,
-        to: streams,
-        format: "v1",
-        ratio: Some(Spread::of(times.iter().map(|(their, our, _)| their.as_secs_f64() / our.as_secs_f64()))),
-        processor_microseconds_per_change: Some(Spread::of(times.iter().map(|(.., busy)| busy.as_secs_f64() * 1e6 / changes)).median),
-        mebibytes: service.peak_memory(),
     }
 }
 

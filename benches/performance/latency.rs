@@ -1,5 +1,5 @@
-//! How long a change takes from Postgres to the client, at steady rates. Each row has the time at which Postgres wrote it, just before its commit; who gets it looks at
-//! the same clock.
+//! How long a change takes from Postgres to the client, at steady rates. Each row has the time at which Postgres wrote it, just before its commit;
+//! who gets it looks at the same clock.
 
 use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

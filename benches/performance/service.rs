@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use pgdeltastream::cluster::Cluster;
@@ -49,12 +49,11 @@ impl Service {
     }
 
     /// From the handshake to the farewell after the last of so many transactions.
-    pub(crate) async fn drain(&self, slot: &str, format: &str, transactions: u32) -> Duration {
-        timeout(PATIENCE, self.drain_all(slot, format, transactions)).await.expect("the backlog comes to its end")
+    pub(crate) async fn drain(&self, slot: &str, format: &str, transactions: u32) {
+        timeout(PATIENCE, self.drain_all(slot, format, transactions)).await.expect("the backlog comes to its end");
     }
 
-    async fn drain_all(&self, slot: &str, format: &str, transactions: u32) -> Duration {
-        let started = Instant::now();
+    async fn drain_all(&self, slot: &str, format: &str, transactions: u32) {
         let mut socket = self.connect(slot, format).await;
         let mut left = transactions;
         while left > 0 {
@@ -65,7 +64,6 @@ impl Service {
             }
         }
         leave(socket).await;
-        started.elapsed()
     }
 
     /// Ends it in good order.

@@ -9,7 +9,7 @@ use super::Session;
 use super::asking::{Question, Subject};
 use super::ending::{Away, Ending, Fault, Gone};
 use super::gear::LowGear;
-use super::source::{Lost, Opened, Start};
+use super::source::{Lost, Reopened, Start};
 use crate::format::{Answer, Item, Missing, Read};
 use crate::lsn::Lsn;
 use crate::message::NoticeCode;
@@ -54,13 +54,14 @@ impl Session {
     }
 
     /// There is a wire again, which has yet to hear of the client's word, or there will be none.
-    pub(super) async fn opened(&mut self, opened: Result<Box<Opened>, Lost>) -> Result<(), Ending> {
+    pub(super) async fn opened(&mut self, opened: Result<Box<Reopened>, Lost>) -> Result<(), Ending> {
         match opened {
-            Ok(opened) => {
+            Ok(reopened) => {
+                let Reopened { opened, common } = *reopened;
                 if opened.system.timeline != self.source.timeline() {
-                    self.fall_back(opened.common)?;
+                    self.fall_back(common)?;
                 }
-                self.source.resume(*opened);
+                self.source.resume(opened);
                 self.occupant.has_stalled(None);
                 self.source.confirm(self.progress.confirm_acknowledged()).await;
                 Ok(())

@@ -45,7 +45,7 @@ enum Line {
     Open(Box<Replication>),
     Opening {
         since: Instant,
-        opening: Pin<Box<dyn Future<Output = Result<Opened, Ending>> + Send>>,
+        opening: Pin<Box<dyn Future<Output = Result<Reopened, Ending>> + Send>>,
     },
     /// It failed, which whoever waits for it is to hear.
     Broken(Away),
@@ -57,8 +57,13 @@ pub struct Opened {
     pub replication: Replication,
     /// The server.
     pub system: System,
-    /// Up to there, its history is the one that the client has.
-    pub common: Lsn,
+}
+
+/// A wire that was taken up anew.
+pub(super) struct Reopened {
+    pub(super) opened: Opened,
+    /// Up to there, the server's history is the one that the client has.
+    pub(super) common: Lsn,
 }
 
 /// Why nothing comes.
@@ -91,7 +96,7 @@ struct Attempt {
 }
 
 impl Source {
-    pub(super) fn new(Opened { replication, system, .. }: Opened) -> Self {
+    pub(super) fn new(Opened { replication, system }: Opened) -> Self {
         Self {
             timeline: system.timeline,
             pid: replication.pid(),
@@ -136,7 +141,7 @@ impl Source {
     }
 
     /// Waits for a wire, where there is none. The future may be dropped at any time, until it is ready.
-    pub(super) async fn opened(&mut self) -> Result<Opened, Lost> {
+    pub(super) async fn opened(&mut self) -> Result<Reopened, Lost> {
         match &mut self.line {
             Line::Open(_) => pending().await,
             Line::Opening { opening, .. } => opening.as_mut().await.map_err(Lost::ForGood),
@@ -167,7 +172,7 @@ impl Source {
         Attempt { route: route.clone(), start, timeline: self.timeline, former: self.pid }
     }
 
-    fn open(&mut self, since: Instant, opening: impl Future<Output = Result<Opened, Ending>> + Send + 'static) {
+    fn open(&mut self, since: Instant, opening: impl Future<Output = Result<Reopened, Ending>> + Send + 'static) {
         self.line = Line::Opening { since, opening: Box::pin(opening) };
     }
 
@@ -236,7 +241,7 @@ pub(super) enum Heard {
     NotAsked,
 }
 
-async fn reopen(mut attempt: Attempt) -> Result<Opened, Ending> {
+async fn reopen(mut attempt: Attempt) -> Result<Reopened, Ending> {
     let deadline = Instant::now() + SLOT_RELEASE_TIMEOUT;
     loop {
         match attempt.run().await {
@@ -248,7 +253,7 @@ async fn reopen(mut attempt: Attempt) -> Result<Opened, Ending> {
     }
 }
 
-async fn recover(mut attempt: Attempt, since: Instant, mut away: Away) -> Result<Opened, Ending> {
+async fn recover(mut attempt: Attempt, since: Instant, mut away: Away) -> Result<Reopened, Ending> {
     let slot = attempt.route.slot.clone();
     let deadline = since + attempt.route.patience.pg_grace();
     let (soonest, latest) = RECONNECT_DELAYS;
@@ -265,9 +270,9 @@ async fn recover(mut attempt: Attempt, since: Instant, mut away: Away) -> Result
         match timeout_at(deadline.max(next + IMPATIENT_TIMEOUT), attempt.run()).await {
             Ok(Err(Ending::PostgresAway(error))) => away = error,
             Ok(Err(ending)) => return Err(ending),
-            Ok(Ok(opened)) => {
-                tracing::info!(%slot, position = %attempt.start.position.min(opened.common), "the wire to Postgres is there again");
-                return Ok(opened);
+            Ok(Ok(reopened)) => {
+                tracing::info!(%slot, position = %attempt.start.position.min(reopened.common), "the wire to Postgres is there again");
+                return Ok(reopened);
             }
             Err(_) => break,
         }
@@ -277,7 +282,7 @@ async fn recover(mut attempt: Attempt, since: Instant, mut away: Away) -> Result
 
 impl Attempt {
     /// Takes up the wire, if that leads on in the history that the client has.
-    async fn run(&mut self) -> Result<Opened, Ending> {
+    async fn run(&mut self) -> Result<Reopened, Ending> {
         let (route, start) = (&self.route, &self.start);
         let mut wire = Wire::connect(&route.config, &format!("pgdeltastream {}", route.slot), &[]).await?;
         let system = identify(&mut wire).await?;
@@ -310,7 +315,7 @@ impl Attempt {
         self.former = wire.pid();
         match Replication::start(wire, &route.slot, position, &start.options, start.max_bytes).await {
             Err(WireError::Server(error)) if error.condition() == Condition::NoSuchObject => Err(Gone::Missing.into()),
-            started => Ok(Opened { replication: started?, system, common }),
+            started => Ok(Reopened { opened: Opened { replication: started?, system }, common }),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::future::pending;
 use futures_util::FutureExt;
 
 use super::ending::Ending;
-use super::source::{Lost, Opened, Source};
+use super::source::{Lost, Reopened, Source};
 use super::{Inbox, Session};
 use crate::format::Item;
 use crate::message::StreamError;
@@ -23,7 +23,7 @@ pub(super) enum Step<'a> {
     Deliver(Permit<'a>),
     Take(Permit<'a>, Result<Frame, Lost>),
     /// There is a wire again, or will be none.
-    Opened(Result<Box<Opened>, Lost>),
+    Opened(Result<Box<Reopened>, Lost>),
 }
 
 impl Session {
