@@ -4,6 +4,7 @@ pub mod api;
 mod close;
 mod docs;
 mod document;
+mod handshake;
 mod origin;
 mod problem;
 mod request;
@@ -18,7 +19,6 @@ use futures_util::{Stream, StreamExt, TryStreamExt};
 use warp::Filter;
 use warp::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use warp::reply::{Reply, Response};
-use warp::ws::Ws;
 
 use crate::config::Origins;
 use crate::contract::creation::Creation;
@@ -34,6 +34,7 @@ use crate::row::Numbers;
 use crate::sidecar::{Rows, Sidecar};
 use crate::snapshot::Framing;
 use document::{Freshness, document};
+use handshake::{Handshake, handshake};
 use origin::Sender;
 use problem::Refusal;
 use request::{at, parameters_of_query, query, with_parameter};
@@ -45,7 +46,6 @@ const DELETE: &[Method] = &[Method::DELETE];
 pub fn routes(sidecar: Arc<Sidecar>, origins: Origins) -> impl Filter<Extract = (Response,), Error = std::convert::Infallible> + Clone {
     let sidecar = warp::any().map(move || sidecar.clone());
     let headers = warp::header::headers_cloned();
-    let websocket = warp::ws().map(Some).or(warp::any().map(|| None)).unify();
 
     let healthz = at(api::HEALTHZ, GET).map(healthz);
     let readyz = at(api::READYZ, GET).and(sidecar.clone()).then(readyz);
@@ -58,7 +58,7 @@ pub fn routes(sidecar: Arc<Sidecar>, origins: Origins) -> impl Filter<Extract = 
     let snapshot_tables = at(api::SNAPSHOT_TABLES, GET).and(query()).and(sidecar.clone()).then(snapshot_tables);
     let snapshot_data =
         at(api::SNAPSHOT_DATA, &[Method::POST]).and(sidecar.clone()).and(headers).and(warp::body::stream()).then(snapshot_data);
-    let stream = at(api::STREAM, &[Method::GET]).and(sidecar.clone()).and(parameters_of_query()).and(headers).and(websocket).then(stream);
+    let stream = at(api::STREAM, &[Method::GET]).and(sidecar.clone()).and(parameters_of_query()).and(headers).and(handshake()).then(stream);
     let acknowledge = at(api::ACKNOWLEDGE, &[Method::POST]).and(sidecar.clone()).and(headers).and(warp::body::stream()).then(acknowledge);
     let schemas = fixed(api::SCHEMAS, published::list);
     let schema = with_parameter(api::SCHEMA, GET).and(nothing_asked()).and(headers).map(schema);
@@ -223,21 +223,21 @@ async fn stream(
     sidecar: Arc<Sidecar>,
     query: Result<Vec<(String, String)>, Refusal>,
     headers: HeaderMap,
-    websocket: Option<Ws>,
+    handshake: Option<Handshake>,
 ) -> Response {
-    answer(open_stream(sidecar, query, &headers, websocket).await)
+    answer(open_stream(sidecar, query, &headers, handshake).await)
 }
 
 async fn open_stream(
     sidecar: Arc<Sidecar>,
     query: Result<Vec<(String, String)>, Refusal>,
     headers: &HeaderMap,
-    websocket: Option<Ws>,
+    handshake: Option<Handshake>,
 ) -> Result<Response, Refusal> {
     let subscription = Subscription::read(query?)?;
-    if let Some(websocket) = websocket {
+    if let Some(handshake) = handshake {
         let session = sidecar.open_stream(subscription).await?;
-        return Ok(socket::upgrade(websocket, session, sidecar));
+        return Ok(socket::upgrade(handshake, session, sidecar));
     }
     if !request::names(headers, api::EVENT_STREAM) {
         return Err(Refusal::NotStreamed);

@@ -1,8 +1,8 @@
 //! The queue between Postgres and a client: bounded in messages and in bytes.
 //!
 //! Room is reserved before anything is read, so that what was read always has a place. One message may pass the limit in bytes, however
-//! long it is; the next one waits until the client has taken enough. A message counts until it is written, and not just until it is taken out:
-//! whoever writes has it in memory twice.
+//! long it is; the next one waits until the client has taken enough. A message counts on while it is written, and not just until it is taken out:
+//! it is in memory until the system has it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -42,7 +42,8 @@ pub struct Sender {
 pub struct Receiver {
     queue: mpsc::Receiver<Message>,
     level: Arc<Level>,
-    /// The lengths of the last two messages that were taken out: the one before the last may still be on its way, those before that are not.
+    /// The lengths of the last two messages that were taken out: those are on their way. Of those before, what is not out yet is too little to be
+    /// worth a look at each.
     taken: [usize; 2],
 }
 

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::StatusCode;
+use reqwest::{Client, StatusCode};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,9 @@ use crate::listen::authority;
 
 /// How long the service may take to answer: before it does, it may have to wait until Postgres lets go of the slot.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// After so much silence the other end is asked whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// What does not stand for itself in a URL.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -92,6 +95,10 @@ pub async fn run(config: &Config, tail: &Tail, shutdown: CancellationToken) -> R
         return Ok(());
     }
     following::follow(&service, tail, &shutdown).await
+}
+
+fn client() -> reqwest::Result<Client> {
+    Client::builder().no_proxy().connect_timeout(ANSWER_TIMEOUT).tcp_keepalive(KEEPALIVE).build()
 }
 
 /// Whether anybody reads what is printed.

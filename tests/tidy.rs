@@ -22,10 +22,12 @@ const FLOORS: [(usize, &[&str]); 9] = [
 const TOP: [&str; 6] = ["cluster", "listen", "http", "server", "tail", "demo"];
 
 /// Crates that only these modules may name.
-const DOORS: [(&str, &[&str]); 16] = [
+const DOORS: [(&str, &[&str]); 18] = [
     ("console", &["tail"]),
-    ("headers", &["http"]),
+    ("headers", &["http", "tail"]),
     ("headers_accept", &["http"]),
+    ("hyper", &["http"]),
+    ("hyper_util", &["http"]),
     ("indicatif", &["tail"]),
     ("jsonschema", &["contract"]),
     ("maud", &["http"]),
@@ -36,7 +38,7 @@ const DOORS: [(&str, &[&str]); 16] = [
     ("rustls", &["postgres"]),
     ("schemars", &["config", "contract", "message"]),
     ("sqlx", &["postgres", "demo"]),
-    ("tokio_tungstenite", &["http", "tail"]),
+    ("tokio_websockets", &["http", "tail"]),
     ("warp", &["http", "server"]),
     ("clap", &["config", "main"]),
 ];

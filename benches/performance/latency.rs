@@ -105,7 +105,7 @@ async fn window(workload: &mut Workload, service: Option<&Service>, clients: usi
     let mut tasks = JoinSet::new();
     for slot in &slots {
         let mut client: Client<'static> = match service {
-            Some(service) => Box::pin(service.connect(slot, format).await.map(|message| message.unwrap().into_data().to_vec())),
+            Some(service) => Box::pin(service.connect(slot, format).await.map(|message| message.unwrap().into_payload().to_vec())),
             None => lines(&workload.cluster, slot, format),
         };
         let arrived = arrived.clone();

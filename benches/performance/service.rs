@@ -5,11 +5,11 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use pgdeltastream::cluster::Cluster;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_websockets::{ClientBuilder, Limits, MaybeTlsStream, WebSocketStream};
 
 /// For any backlog.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -45,7 +45,9 @@ impl Service {
     }
 
     pub(crate) async fn connect(&self, slot: &str, format: &str) -> Socket {
-        connect_async(format!("ws://{}/v1/lr/stream?slotName={slot}&format={format}", self.address)).await.unwrap().0
+        let url = format!("ws://{}/v1/lr/stream?slotName={slot}&format={format}", self.address);
+        let client = ClientBuilder::new().uri(&url).unwrap().limits(Limits::unlimited());
+        client.connect().await.unwrap().0
     }
 
     /// From the handshake to the farewell after the last of so many transactions.
@@ -59,7 +61,7 @@ impl Service {
         while left > 0 {
             let message = socket.next().await.unwrap().unwrap();
             // With this, and only with this, the last message of a transaction begins.
-            if message.into_data().starts_with(if format == "wal2json-v2" { br#"{"action":"C""# } else { br#"{"nextlsn":""# }) {
+            if message.as_payload().starts_with(if format == "wal2json-v2" { br#"{"action":"C""# } else { br#"{"nextlsn":""# }) {
                 left -= 1;
             }
         }
@@ -102,8 +104,7 @@ impl Service {
 
 /// Says good-bye, and waits for the answer.
 pub(crate) async fn leave(mut socket: Socket) {
-    socket.close(None).await.unwrap();
-    while socket.next().await.is_some() {}
+    socket.close().await.unwrap();
 }
 
 impl Drop for Service {

@@ -1,11 +1,11 @@
-//! How a stream closes: the one place that knows the codes.
+//! How a stream closes: the one place that knows the codes. What breaks the protocol itself is answered below us.
 
 use crate::config::MAX_CLIENT_FRAME_BYTES;
 use crate::message::StreamClose;
 use crate::stream::Ending;
 
 /// The client's frame is over the limit.
-pub(super) const TOO_LARGE: u16 = 1009;
+const TOO_LARGE: u16 = 1009;
 
 /// Postgres is away.
 const AWAY: u16 = 1013;
@@ -20,9 +20,11 @@ const GONE: u16 = 4410;
 pub(super) const FINAL: [u16; 2] = [REPLACED, GONE];
 
 /// Every code, and what it tells the client.
-pub(super) const CLOSES: [(u16, &str); 7] = [
+pub(super) const CLOSES: [(u16, &str); 9] = [
     (1000, "the client has closed the connection."),
     (1001, "the service shuts down. Connect again."),
+    (1002, "the client's frame is none of a websocket's."),
+    (1007, "the client's text is not UTF-8."),
     (TOO_LARGE, "the client's frame is over 64 KiB."),
     (1011, "a fault, of which the reason says more. It would come again: find it in the service's log."),
     (AWAY, "Postgres is away, or keeps too much WAL for the stream. Connect again a little later."),
@@ -70,6 +72,13 @@ mod tests {
         let StreamClose { code, reason } = close_of(&Ending::from(WireError::Server(error)));
         assert!(reason.len() <= 123, "{reason}");
         code
+    }
+
+    #[test]
+    fn every_code_may_be_sent() {
+        for (code, _) in CLOSES {
+            assert!(tokio_websockets::CloseCode::try_from(code).is_ok_and(|code| !code.is_reserved()), "{code}");
+        }
     }
 
     #[test]

@@ -1,23 +1,22 @@
 //! Follows a stream over its websocket.
 
 use futures_util::{SinkExt, StreamExt};
+use headers::{Connection, HeaderMapExt, SecWebsocketAccept, SecWebsocketKey, SecWebsocketVersion, Upgrade};
+use reqwest::header::HeaderMap;
+use reqwest::{StatusCode, Upgraded};
 use serde::Deserialize;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 use tokio_util::sync::CancellationToken;
+use tokio_websockets::{ClientBuilder, CloseCode, Limits, Message, WebSocketStream};
 
-use super::{ANSWER_TIMEOUT, Reader, TailError, pretty, print, query, refusal};
+use super::{ANSWER_TIMEOUT, Reader, TailError, client, pretty, print, query, refusal};
 use crate::config::{CLOSE_TIMEOUT, Tail};
 use crate::message::Acknowledgement;
 
 /// The longest message that is taken: nothing that Postgres writes in one piece is longer.
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024 * 1024;
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Socket = WebSocketStream<Upgraded>;
 
 /// The part of a message that can be acknowledged.
 #[derive(Deserialize)]
@@ -38,73 +37,74 @@ pub(super) async fn follow(service: &str, tail: &Tail, shutdown: &CancellationTo
 }
 
 async fn connect(service: &str, tail: &Tail) -> Result<Socket, TailError> {
-    let url = format!("ws://{service}/v1/lr/stream?{}", query(&tail.query()));
-    let limits = WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE_BYTES)).max_frame_size(Some(MAX_MESSAGE_BYTES));
-    match timeout(ANSWER_TIMEOUT, connect_async_with_config(&url, Some(limits), true)).await {
-        Ok(Ok((socket, _))) => Ok(socket),
-        Ok(Err(tungstenite::Error::Http(response))) => Err(refusal(response.status(), response.body().as_deref().unwrap_or_default())),
-        Ok(Err(source)) => Err(TailError::Unreachable { url, source: Some(source.into()) }),
-        Err(_) => Err(TailError::Unreachable { url, source: None }),
+    let url = format!("http://{service}/v1/lr/stream?{}", query(&tail.query()));
+    let unreachable = |source| TailError::Unreachable { url: url.clone(), source };
+    let answer = timeout(ANSWER_TIMEOUT, shake_hands(&url)).await.map_err(|_| unreachable(None))?;
+    answer.map_err(|error| unreachable(Some(error.into())))?
+}
+
+/// The connection, or what the service says instead. It is asked for here, since who asks for a websocket alone is not told why there is none.
+async fn shake_hands(url: &str) -> Result<Result<Socket, TailError>, reqwest::Error> {
+    let key = SecWebsocketKey::from(fastrand::u128(..).to_be_bytes());
+    let mut headers = HeaderMap::new();
+    headers.typed_insert(Connection::upgrade());
+    headers.typed_insert(Upgrade::websocket());
+    headers.typed_insert(SecWebsocketVersion::V13);
+    headers.typed_insert(key.clone());
+    let response = client()?.get(url).headers(headers).send().await?;
+    let status = response.status();
+    if status != StatusCode::SWITCHING_PROTOCOLS || response.headers().typed_get() != Some(SecWebsocketAccept::from(key)) {
+        return Ok(Err(refusal(status, &response.bytes().await?)));
     }
+    let limits = Limits::default().max_payload_len(Some(MAX_MESSAGE_BYTES));
+    Ok(Ok(ClientBuilder::new().limits(limits).take_over(response.upgrade().await?)))
 }
 
 async fn relay(socket: &mut Socket, tail: &Tail, shutdown: &CancellationToken) -> Result<(), TailError> {
     let mut printed = 0;
     while tail.limit.is_none_or(|limit| printed < limit) {
         let Some(frame) = shutdown.run_until_cancelled(socket.next()).await else { break };
-        match frame.transpose().map_err(TailError::lost)? {
-            Some(Message::Text(text)) => {
-                let lines = if tail.pretty { pretty::message(&text) } else { format!("{text}\n") };
-                if print(lines.as_bytes())? == Reader::Gone {
-                    break;
-                }
-                if tail.ack
-                    && let Some(message) = acknowledgement(&text)
-                {
-                    socket.send(message).await.map_err(TailError::lost)?;
-                }
-                printed += 1;
-            }
-            Some(Message::Close(frame)) => {
-                // The answer to it is ready below us, and a service that has gone needs none.
-                socket.flush().await.ok();
-                return ending(frame);
-            }
-            // Pings are answered below us, and the service sends nothing else.
-            Some(_) => {}
-            None => return Err(TailError::Lost { source: None }),
+        let Some(message) = frame.transpose().map_err(TailError::lost)? else { return Err(TailError::Lost { source: None }) };
+        if message.is_close() {
+            return ending(message.as_close());
         }
+        // Pings are answered below us, and the service sends nothing else.
+        let Some(text) = message.as_text() else { continue };
+        let lines = if tail.pretty { pretty::message(text) } else { format!("{text}\n") };
+        if print(lines.as_bytes())? == Reader::Gone {
+            break;
+        }
+        if tail.ack
+            && let Some(acknowledgement) = acknowledgement(text)
+        {
+            socket.send(Message::text(acknowledgement)).await.map_err(TailError::lost)?;
+        }
+        printed += 1;
     }
     Ok(())
 }
 
 /// The acknowledgement of a message, if it is one that can be acknowledged.
-fn acknowledgement(text: &str) -> Option<Message> {
+fn acknowledgement(text: &str) -> Option<String> {
     let message: Acknowledgeable = serde_json::from_str(text).ok()?;
     let lsn = message.nextlsn.filter(|_| message.action.is_none_or(|action| action == "C"))?;
-    serde_json::to_string(&Acknowledgement { lsn }).ok().map(Message::text)
+    serde_json::to_string(&Acknowledgement { lsn }).ok()
 }
 
-fn ending(frame: Option<CloseFrame>) -> Result<(), TailError> {
-    match frame {
-        Some(CloseFrame { code: CloseCode::Normal, .. }) => Ok(()),
-        Some(CloseFrame { code, reason }) => Err(TailError::Closed { code: code.into(), reason: reason.as_str().to_owned() }),
-        None => Err(TailError::Closed { code: CloseCode::Status.into(), reason: String::new() }),
+fn ending(close: Option<(CloseCode, &str)>) -> Result<(), TailError> {
+    match close.unwrap_or((CloseCode::NO_STATUS_RECEIVED, "")) {
+        (CloseCode::NORMAL_CLOSURE, _) => Ok(()),
+        (code, reason) => Err(TailError::Closed { code: code.into(), reason: reason.to_owned() }),
     }
 }
 
-/// Closes the socket and waits until the service has done so too: everything acknowledged before has then arrived. Whatever else happens, we are leaving.
+/// Closes the socket, or answers that the service has, and waits until that has arrived: everything acknowledged before has then too. Whatever else
+/// happens, we are leaving.
 async fn leave(mut socket: Socket) {
-    let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
     let close = async {
         // Refused, rightly, where the service has closed already.
-        socket.close(Some(goodbye)).await?;
-        while let Some(frame) = socket.next().await {
-            if frame?.is_close() {
-                break;
-            }
-        }
-        Ok::<(), tungstenite::Error>(())
+        socket.send(Message::close(Some(CloseCode::NORMAL_CLOSURE), "")).await.ok();
+        socket.close().await
     };
     timeout(CLOSE_TIMEOUT, close).await.ok();
 }
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn the_end_of_a_transaction_is_acknowledged() {
         let message = acknowledgement(r#"{"change":[{"nextlsn":"0/1"}],"nextlsn":"0/170FCB0"}"#).unwrap();
-        assert_eq!(message.to_text().unwrap(), r#"{"lsn":"0/170FCB0"}"#);
+        assert_eq!(message, r#"{"lsn":"0/170FCB0"}"#);
         assert!(acknowledgement(r#"{"action":"C","nextlsn":"0/170FCB0"}"#).is_some());
     }
 

@@ -10,7 +10,7 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{ANSWER_TIMEOUT, Reader, TailError, pretty, print, query, refusal};
+use super::{ANSWER_TIMEOUT, Reader, TailError, client, pretty, print, query, refusal};
 use crate::config::Tail;
 use crate::filter::{Filter, TablePattern};
 use crate::message::{SnapshotTable, SnapshotTables, StreamInfo, TableKind};
@@ -18,9 +18,6 @@ use crate::name::TableName;
 
 /// How long rows may be on their way: Postgres may have to read much before it finds some. That the service is gone is noticed before.
 const ROWS_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// After so much silence the other end is asked whether it is still there.
-const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// How far it is.
 const PROGRESS: &str = "{msg} [{wide_bar}] {human_pos} of about {human_len} rows, {per_sec}, {eta} left";
@@ -30,8 +27,7 @@ const PROGRESS_WITHOUT_END: &str = "{msg} {spinner} {human_pos} rows, {per_sec}"
 
 /// Prints all rows, each with its table.
 pub(super) async fn print_rows(service: &str, tail: &Tail) -> Result<Reader, TailError> {
-    let client = Client::builder().no_proxy().connect_timeout(ANSWER_TIMEOUT).tcp_keepalive(KEEPALIVE);
-    let snapshot = Snapshot { service, slot: tail.slot_name.as_str(), client: client.build().map_err(TailError::lost)? };
+    let snapshot = Snapshot { service, slot: tail.slot_name.as_str(), client: client().map_err(TailError::lost)? };
     let tables = snapshot.tables(tail).await?;
     snapshot.warn_if_behind().await;
     let progress = progress(&tables);

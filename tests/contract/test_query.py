@@ -56,6 +56,9 @@ def test_a_stream_is_a_websocket(slot):
         response, problem = answer(f"slotName={slot}", headers)
         assert (response.status, problem["code"]) == (426, "upgrade_required")
         assert (response.headers["Upgrade"], response.headers["Sec-WebSocket-Version"]) == ("websocket", "13")
+    # As browsers and proxies may write it.
+    for headers in [{"Connection": "keep-alive, Upgrade"}, {"Connection": "upgrade", "Upgrade": "h2c, WebSocket"}]:
+        assert answer(f"slotName={slot}", headers)[0].status == 101
 
 
 def parameters(case):

@@ -3,6 +3,8 @@
 use pgdeltastream::lsn::Lsn;
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::harness::{Client, Postgres, Service, eventually, start};
 
@@ -163,6 +165,25 @@ async fn an_oversized_frame_closes_with_1009() {
     let (_postgres, service, slot, mut client) = setup().await;
     client.send(&"x".repeat(65 * 1024)).await;
     client.closed().await.assert_code(1009);
+    assert!(service.stream(&slot).await.is_silent().await);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn who_still_sends_a_frame_that_is_refused_hears_why() {
+    let (_postgres, service, _, mut client) = setup().await;
+    // More than the buffers on the way hold: it is through only if somebody takes it.
+    client.send(&"x".repeat(32 * 1024 * 1024)).await;
+    client.closed().await.assert_code(1009);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_text_that_is_not_utf_8_closes_with_1007() {
+    let (_postgres, service, slot, mut client) = setup().await;
+    let frame = Frame::message(vec![0xFF], OpCode::Data(Data::Text), true);
+    client.send_message(Message::Frame(frame)).await;
+    client.closed().await.assert_code(1007);
     assert!(service.stream(&slot).await.is_silent().await);
     service.stop().await;
 }
