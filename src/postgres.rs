@@ -19,6 +19,7 @@ macro_rules! is_for_clients {
 
 pub mod catalog;
 pub mod listing;
+mod paced;
 pub mod preflight;
 pub mod pulse;
 pub mod reader;

@@ -36,7 +36,7 @@ pub enum Frame {
     Data {
         /// Byte for byte.
         text: Vec<u8>,
-        /// Where it stands in the WAL. Of use only for what belongs to no transaction.
+        /// Where it stands in the WAL: of a transaction, each part where it was written, and its end where it was committed.
         position: Lsn,
     },
     /// The server has sent everything up to here.
@@ -48,6 +48,16 @@ pub enum Frame {
     },
     /// A warning of the server, as wal2json gives it for a table without replica identity.
     Notice(ServerError),
+}
+
+impl Frame {
+    /// Where in the WAL it is from.
+    pub fn position(&self) -> Option<Lsn> {
+        match self {
+            Self::Data { position, .. } | Self::Keepalive { wal_end: position, .. } => Some(*position),
+            Self::Notice(_) => None,
+        }
+    }
 }
 
 /// Which server this is, and how far.
@@ -159,6 +169,11 @@ impl Replication {
                 _ => {}
             }
         }
+    }
+
+    /// Whether what comes was there before anybody waited for it, and is in no hurry.
+    pub fn set_backlog(&self, has_backlog: bool) {
+        self.wire.set_backlog(has_backlog);
     }
 
     /// How many bytes have come.

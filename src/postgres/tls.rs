@@ -21,10 +21,11 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
+use super::paced::Paced;
 use crate::config::{PostgresConfig, SslMode};
 
 /// A connection, encrypted or not.
-pub(super) type MaybeTls = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+pub(super) type MaybeTls = Either<Paced<TcpStream>, Box<TlsStream<Paced<TcpStream>>>>;
 
 /// The connection could not be encrypted as it must be.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +64,7 @@ pub enum TlsError {
 }
 
 /// Asks for TLS where the mode wants it, and encrypts.
-pub(super) async fn secure(mut tcp: TcpStream, config: &PostgresConfig) -> Result<MaybeTls, TlsError> {
+pub(super) async fn secure(mut tcp: Paced<TcpStream>, config: &PostgresConfig) -> Result<MaybeTls, TlsError> {
     let mode = config.effective_ssl_mode();
     if mode == SslMode::Disable {
         return Ok(Either::Left(tcp));

@@ -4,7 +4,6 @@
 //! pgwire-replication, whose own client speaks pgoutput only. Never retries; never runs anything but replication commands.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use md5::{Digest, Md5};
@@ -18,9 +17,9 @@ use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_util::either::Either;
-use tokio_util::io::InspectReader;
 
 use super::SESSION_SETTINGS;
+use super::paced::{Pace, Paced};
 use super::server_error::{Condition, ServerError};
 use super::tls::{self, MaybeTls, TlsError};
 use crate::config::{CONNECT_TIMEOUT, PostgresConfig, STATEMENT_TIMEOUT};
@@ -38,14 +37,14 @@ const WIRE_SETTINGS: [(&str, &str); 2] = [("search_path", "public"), ("client_mi
 /// How long a connection may be dead before it is found to be.
 const DEAD_AFTER: Duration = Duration::from_secs(30);
 
-/// Each byte that comes is counted: while there are some, the server is there.
-type Socket = InspectReader<Either<MaybeTls, UnixStream>, Box<dyn FnMut(&[u8]) + Send + Sync>>;
+type Socket = Either<MaybeTls, Paced<UnixStream>>;
 
 /// A logged-in replication connection that waits for a command.
 pub struct Wire {
     pub(super) socket: BufReader<Socket>,
-    pub(super) reader: MessageReader,
-    heard: Arc<AtomicU64>,
+    reader: MessageReader,
+    max_message_bytes: usize,
+    pace: Arc<Pace>,
     pid: i32,
 }
 
@@ -114,14 +113,9 @@ impl Wire {
     /// Dials and logs in. `settings` are set for the session, beside those that every session of ours has.
     pub async fn connect(config: &PostgresConfig, application_name: &str, settings: &[(&str, &str)]) -> Result<Self, WireError> {
         let connecting = async {
-            let heard = Arc::<AtomicU64>::default();
-            let counter = heard.clone();
-            let count = move |bytes: &[u8]| {
-                counter.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            };
-            let socket = InspectReader::new(dial(config).await?, Box::new(count) as Box<_>);
-            let socket = BufReader::with_capacity(READ_BUFFER_BYTES, socket);
-            let mut wire = Self { socket, reader: MessageReader::new(), heard, pid: 0 };
+            let pace = Arc::<Pace>::default();
+            let socket = BufReader::with_capacity(READ_BUFFER_BYTES, dial(config, pace.clone()).await?);
+            let mut wire = Self { socket, reader: MessageReader::new(), max_message_bytes: usize::MAX, pace, pid: 0 };
             wire.log_in(config, application_name, settings).await?;
             Ok(wire)
         };
@@ -135,12 +129,18 @@ impl Wire {
 
     /// How many bytes have come.
     pub(super) fn heard(&self) -> u64 {
-        self.heard.load(Ordering::Relaxed)
+        self.pace.heard()
+    }
+
+    /// Whether what comes is in no hurry.
+    pub(super) fn set_backlog(&self, has_backlog: bool) {
+        self.pace.set_backlog(has_backlog);
     }
 
     /// From here on, a longer message than this is refused before any of it is kept.
     pub(super) fn limit_messages(&mut self, bytes: usize) {
-        self.reader = MessageReader::new().with_max_message_size(bytes);
+        self.max_message_bytes = bytes;
+        self.renew_reader();
     }
 
     /// Runs one replication command, to its end, and returns its rows.
@@ -169,7 +169,16 @@ impl Wire {
     }
 
     pub(super) async fn read(&mut self) -> Result<BackendMessage, WireError> {
-        Ok(self.reader.read(&mut self.socket).await?)
+        let message = self.reader.read(&mut self.socket).await?;
+        if message.payload.len() > READ_BUFFER_BYTES {
+            // The reader would keep the memory, and whoever wants the text for good would have to copy it.
+            self.renew_reader();
+        }
+        Ok(message)
+    }
+
+    fn renew_reader(&mut self) {
+        self.reader = MessageReader::new().with_max_message_size(self.max_message_bytes);
     }
 
     /// Takes leave. What the server makes of it is of no concern.
@@ -250,9 +259,10 @@ impl Wire {
     }
 }
 
-async fn dial(config: &PostgresConfig) -> Result<Either<MaybeTls, UnixStream>, WireError> {
+async fn dial(config: &PostgresConfig, pace: Arc<Pace>) -> Result<Socket, WireError> {
     if let Some(folder) = config.socket_folder() {
-        return Ok(Either::Right(UnixStream::connect(format!("{folder}/.s.PGSQL.{}", config.port)).await?));
+        let unix = UnixStream::connect(format!("{folder}/.s.PGSQL.{}", config.port)).await?;
+        return Ok(Either::Right(Paced::new(unix, pace)));
     }
     let tcp = TcpStream::connect((config.host.as_str(), config.port)).await?;
     // An acknowledgement is a few bytes that must not wait for more.
@@ -262,7 +272,7 @@ async fn dial(config: &PostgresConfig) -> Result<Either<MaybeTls, UnixStream>, W
     SockRef::from(&tcp).set_tcp_keepalive(&keepalive)?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
     SockRef::from(&tcp).set_tcp_user_timeout(Some(DEAD_AFTER))?;
-    Ok(Either::Left(tls::secure(tcp, config).await?))
+    Ok(Either::Left(tls::secure(Paced::new(tcp, pace), config).await?))
 }
 
 fn password(config: &PostgresConfig) -> Result<&str, WireError> {

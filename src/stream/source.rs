@@ -97,6 +97,7 @@ struct Attempt {
 
 impl Source {
     pub(super) fn new(Opened { replication, system }: Opened) -> Self {
+        replication.set_backlog(true);
         Self {
             timeline: system.timeline,
             pid: replication.pid(),
@@ -134,10 +135,12 @@ impl Source {
 
     /// What comes next over the wire; nothing while there is none. The future may be dropped at any time; nothing is lost.
     pub(super) async fn next(&mut self) -> Result<Frame, Lost> {
-        match &mut self.line {
-            Line::Open(replication) => replication.next().await.map_err(|error| Lost::Wire(error.into())),
-            Line::Opening { .. } | Line::Broken(_) => pending().await,
+        let Line::Open(replication) = &mut self.line else { return pending().await };
+        let frame = replication.next().await.map_err(|error| Lost::Wire(error.into()))?;
+        if frame.position().is_some_and(|position| position >= self.horizon) {
+            replication.set_backlog(false);
         }
+        Ok(frame)
     }
 
     /// Waits for a wire, where there is none. The future may be dropped at any time, until it is ready.
