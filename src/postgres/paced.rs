@@ -86,7 +86,7 @@ impl Pace {
         self.has_backlog.store(has_backlog, Ordering::Relaxed);
     }
 
-    /// How many bytes have come.
+    /// How many bytes have come: while there are more and more, the server is there.
     pub(super) fn heard(&self) -> u64 {
         self.heard.load(Ordering::Relaxed)
     }
