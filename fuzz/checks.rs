@@ -49,12 +49,13 @@ pub(crate) fn acknowledgement(bytes: &[u8]) {
     assert_eq!(again.lsn.parse(), Ok(lsn));
 }
 
-/// What is JSON stays as it is; what was mended is JSON, or as it was; and mending again changes nothing.
+/// What is JSON stays as it is, unless it has white space, which wal2json does not write between values; what was mended is JSON, or as it was; and
+/// mending again changes nothing.
 fn mended(bytes: &[u8]) -> String {
     let text = mend(bytes.to_vec());
     let before = String::from_utf8_lossy(bytes);
     assert!(is_json(&text) || text == before);
-    assert!(!is_json(&before) || text == before);
+    assert!(!is_json(&before) || before.contains(char::is_whitespace) || text == before);
     assert_eq!(mend(text.clone().into_bytes()), text);
     text
 }

@@ -3,6 +3,7 @@
 //! No I/O, no runtime. Everything is borrowed from the text, and values stay as they were written.
 
 pub mod change;
+mod json;
 pub mod mend;
 pub mod options;
 pub mod v1;

@@ -20,6 +20,8 @@ use crate::workload::{Columns, Shape, Workload};
 
 const ROUNDS: usize = 5;
 const WINDOW: Duration = Duration::from_secs(4);
+/// In a window, of all clients together: a percentile of few is that of chance. At a low rate, the window is as long as that takes.
+const LEAST_ROWS: usize = 1_000;
 /// For all that was written to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -101,6 +103,7 @@ pub(crate) async fn measure(report: &Report) {
 async fn window(workload: &mut Workload, service: Option<&Service>, clients: usize, rate: u32, format: &str) -> Percentiles {
     let slots = workload.slots(clients).await;
     let rows = usize::try_from(rate).unwrap() * usize::try_from(WINDOW.as_secs()).unwrap();
+    let rows = rows.max(LEAST_ROWS / clients);
     let (arrived, mut arrivals) = mpsc::channel(clients * (rows + 1));
     let mut tasks = JoinSet::new();
     for slot in &slots {

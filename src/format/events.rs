@@ -45,9 +45,9 @@ struct Open {
     /// Where it will have ended.
     commit_end: Option<Lsn>,
     /// `"xid":741,"commitTime":"…Z",`
-    head: String,
+    head: Vec<u8>,
     /// `{"id":"0/170FC80/`, with where its commit record begins: so begins each event.
-    event_head: String,
+    event_head: Vec<u8>,
     /// How many messages there were of it.
     parts: u32,
     /// The message that is being put together, as if it were the last one, and where its events begin in it.
@@ -62,6 +62,12 @@ struct Open {
 const MESSAGE_NUMBER: u32 = u32::MAX;
 
 const END: &str = "]}";
+
+/// Enough for what each event or each message begins with, so that it is not copied as it grows.
+const HEAD_BYTES: usize = 96;
+
+/// Enough for a short message.
+const MESSAGE_BYTES: usize = 512;
 
 impl Events {
     /// Messages of at most `limit` bytes, if a single event is not longer.
@@ -167,11 +173,7 @@ impl Events {
         match &mut self.open {
             Some(open) if open.commit_end != Some(commit_end) => return Err(ReadError::AnotherTransaction),
             Some(open) => open.place.begin(),
-            None => {
-                let xid = context.xid.map_or_else(|| String::from("null"), |xid| xid.to_string());
-                let time = context.timestamp.map_or_else(|| String::from("null"), |time| rfc_3339(time.as_json()));
-                self.open = Some(Open::new(commit, Some(commit_end), format!(r#""xid":{xid},"commitTime":{time},"#)));
-            }
+            None => self.open = Some(Open::new(commit, Some(commit_end), context)),
         }
         Ok(())
     }
@@ -237,8 +239,7 @@ impl Events {
     }
 
     fn message_outside(&mut self, lsn: Lsn, message: &Message<'_>, items: &mut VecDeque<Item>) -> Result<(), Malformed> {
-        let head = String::from(r#""xid":null,"commitTime":null,"#);
-        let mut alone = Open::new(lsn, None, head);
+        let mut alone = Open::new(lsn, None, &Context::default());
         alone.start_event(lsn, Some(MESSAGE_NUMBER));
         write_message(message, &mut alone.text);
         alone.text.push(b'}');
@@ -259,8 +260,12 @@ impl Events {
 }
 
 impl Open {
-    fn new(commit: Lsn, commit_end: Option<Lsn>, head: String) -> Self {
-        let event_head = format!(r#"{{"id":"{commit}/"#);
+    fn new(commit: Lsn, commit_end: Option<Lsn>, context: &Context<'_>) -> Self {
+        let mut event_head = Vec::with_capacity(HEAD_BYTES);
+        event_head.extend_from_slice(br#"{"id":""#);
+        commit.write(&mut event_head);
+        event_head.push(b'/');
+        let head = head(context);
         let mut open =
             Self { commit_end, head, event_head, parts: 0, text: vec![], start: 0, last: (Lsn::ZERO, 0), place: Place::default() };
         open.start_message();
@@ -277,14 +282,24 @@ impl Open {
     }
 
     fn start_message(&mut self) {
-        self.text = self.message_head(true).into_bytes();
+        self.text = self.message_head(true);
         self.start = self.text.len();
     }
 
     /// Only the last message has a position to acknowledge.
-    fn message_head(&self, is_last: bool) -> String {
-        let position = self.commit_end.filter(|_| is_last).map_or_else(String::new, |position| format!(r#""nextlsn":"{position}","#));
-        format!(r#"{{{position}{}"part":{},"last":{is_last},"events":["#, self.head, self.parts)
+    fn message_head(&self, is_last: bool) -> Vec<u8> {
+        let mut head = Vec::with_capacity(MESSAGE_BYTES);
+        head.push(b'{');
+        if let Some(position) = self.commit_end.filter(|_| is_last) {
+            head.extend_from_slice(br#""nextlsn":""#);
+            position.write(&mut head);
+            head.extend_from_slice(br#"","#);
+        }
+        head.extend_from_slice(&self.head);
+        head.extend_from_slice(br#""part":"#);
+        write_number(self.parts, &mut head);
+        head.extend_from_slice(if is_last { br#","last":true,"events":["# } else { br#","last":false,"events":["# });
+        head
     }
 
     /// Writes all that an event begins with, and returns where it begins. `number` tells it from others of the same position; without it,
@@ -295,9 +310,11 @@ impl Open {
         if start > self.start {
             self.text.push(b',');
         }
-        self.text.extend_from_slice(self.event_head.as_bytes());
-        // Writing to memory does not fail.
-        let _ = write!(self.text, r#"{lsn}/{number}","#);
+        self.text.extend_from_slice(&self.event_head);
+        lsn.write(&mut self.text);
+        self.text.push(b'/');
+        write_number(number, &mut self.text);
+        self.text.extend_from_slice(br#"","#);
         start
     }
 
@@ -311,7 +328,7 @@ impl Open {
     fn cut(&mut self, start: usize) -> Result<String, Malformed> {
         let event = self.text.split_off(start);
         let mut text = std::mem::take(&mut self.text);
-        text.splice(..self.start, self.message_head(false).into_bytes());
+        text.splice(..self.start, self.message_head(false));
         self.parts += 1;
         self.start_message();
         self.text.extend(event.into_iter().skip(1));
@@ -349,12 +366,30 @@ fn number(table: &Table<'_>) -> u32 {
 
 fn write_message(message: &Message<'_>, out: &mut Vec<u8>) {
     let (prefix, content, transactional) = (message.prefix.as_json(), message.content.as_json(), message.transactional);
+    // Writing to memory does not fail.
     let _ = write!(out, r#""op":"message","prefix":{prefix},"content":{content},"transactional":{transactional}"#);
 }
 
-/// `"2026-11-23 17:57:57.21+00"` as `"2026-11-23T17:57:57.21Z"`.
-fn rfc_3339(time: &str) -> String {
-    time.replacen(' ', "T", 1).replacen("+00\"", "Z\"", 1)
+/// `"xid":741,"commitTime":"2026-11-23T17:57:57.21Z",` of what wal2json writes as `"2026-11-23 17:57:57.21+00"`.
+fn head(context: &Context<'_>) -> Vec<u8> {
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    head.extend_from_slice(br#""xid":"#);
+    match context.xid {
+        Some(xid) => write_number(xid, &mut head),
+        None => head.extend_from_slice(b"null"),
+    }
+    head.extend_from_slice(br#","commitTime":"#);
+    let time = context.timestamp.map_or("null", Text::as_json);
+    match time.strip_suffix("+00\"").and_then(|time| time.split_once(' ')) {
+        Some((date, time)) => [date, "T", time, "Z\""].into_iter().for_each(|part| head.extend_from_slice(part.as_bytes())),
+        None => head.extend_from_slice(time.as_bytes()),
+    }
+    head.push(b',');
+    head
+}
+
+fn write_number(number: u32, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 fn op(kind: Kind) -> &'static str {
@@ -499,6 +534,14 @@ mod tests {
         };
         assert_eq!(number("t"), 26_063_998, "the same in every release");
         assert_ne!(number("t"), number("u"));
+    }
+
+    #[test]
+    fn what_a_begin_does_not_say_is_null_and_a_time_of_another_zone_stays_as_it_is() {
+        let head = |begin: &str| String::from_utf8(head(&Record::parse(begin).unwrap().context)).unwrap();
+        assert_eq!(head(r#"{"action":"B"}"#), r#""xid":null,"commitTime":null,"#);
+        let elsewhere = r#"{"action":"B","xid":7,"timestamp":"2026-11-23 17:57:57.21+05:30"}"#;
+        assert_eq!(head(elsewhere), r#""xid":7,"commitTime":"2026-11-23 17:57:57.21+05:30","#);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tokio::time::{Sleep, sleep};
 const REST: Duration = Duration::from_millis(1);
 
 /// More than this at one look, and there is nothing to be gained.
-const ENOUGH_BYTES: usize = 16 * 1024;
+const ENOUGH_BYTES: usize = 64 * 1024;
 
 /// A socket to Postgres.
 pub(super) struct Paced<S: Watched> {

@@ -4,14 +4,9 @@
 //! every digit is kept.
 
 use std::borrow::Cow;
-use std::num::TryFromIntError;
-
-use serde::de::Error;
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 
 use super::Malformed;
-use crate::lsn::Lsn;
+use super::json::Reader;
 
 /// A JSON string as it stands in the text, with its quotes and escapes. Two are equal when what they say is: wal2json escapes in one way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,41 +52,33 @@ pub struct Table<'a> {
     pub name: Text<'a>,
 }
 
-/// A column of a row. Read as format 2 writes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// A column of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column<'a> {
     /// Its name.
-    #[serde(borrow)]
     pub name: Text<'a>,
     /// Its type as SQL writes it, unless `include-types` is off.
-    #[serde(rename = "type")]
     pub type_name: Option<Text<'a>>,
     /// Its type in `pg_type`, with `include-type-oids`.
-    #[serde(rename = "typeoid", default, deserialize_with = "type_oid")]
     pub type_oid: Option<u32>,
     /// Its value. Null also stands for NaN and the infinities of numbers.
     pub value: Value<'a>,
     /// Its number in the table, with `include-column-positions`. Only of the row from now on.
     pub position: Option<i16>,
     /// Whether it may be null, with `include-not-null`. Only of the row from now on.
-    #[serde(rename = "optional")]
     pub is_optional: Option<bool>,
     /// The SQL text of its default, or null, with `include-default`. Only of the row from now on.
-    #[serde(default, deserialize_with = "present")]
     pub default: Option<Value<'a>>,
 }
 
-/// A column of a primary key. Read as format 2 writes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// A column of a primary key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyColumn<'a> {
     /// Its name.
-    #[serde(borrow)]
     pub name: Text<'a>,
     /// Its type as SQL writes it, unless `include-types` is off.
-    #[serde(rename = "type")]
     pub type_name: Option<Text<'a>>,
     /// Its type in `pg_type`, with `include-type-oids` in format 2.
-    #[serde(rename = "typeoid", default, deserialize_with = "type_oid")]
     pub type_oid: Option<u32>,
 }
 
@@ -151,6 +138,10 @@ fn split_token(text: &str) -> Option<(&str, &str)> {
 }
 
 impl<'a> Text<'a> {
+    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        Value::read(reader)?.as_text().ok_or(Malformed)
+    }
+
     /// With quotes and escapes.
     pub fn as_json(self) -> &'a str {
         self.0
@@ -168,6 +159,10 @@ impl<'a> Text<'a> {
 }
 
 impl<'a> Value<'a> {
+    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        reader.scalar().map(Self)
+    }
+
     /// As it stands.
     pub fn as_json(self) -> &'a str {
         self.0
@@ -179,44 +174,10 @@ impl<'a> Value<'a> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer)?.as_text().ok_or_else(|| D::Error::custom("expected a string"))
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Value<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw: &RawValue = Deserialize::deserialize(deserializer)?;
-        if raw.get().starts_with(['{', '[']) { Err(D::Error::custom("expected a scalar")) } else { Ok(Self(raw.get())) }
-    }
-}
-
 /// The number of a type. wal2json writes it as if it had a sign.
-#[derive(Deserialize)]
-#[serde(try_from = "i64")]
-pub(super) struct TypeOid(pub(super) u32);
-
-impl TryFrom<i64> for TypeOid {
-    type Error = TryFromIntError;
-
-    fn try_from(written: i64) -> Result<Self, Self::Error> {
-        u32::try_from(written).or_else(|_| i32::try_from(written).map(i32::cast_unsigned)).map(Self)
-    }
-}
-
-fn type_oid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    Ok(Option::<TypeOid>::deserialize(deserializer)?.map(|oid| oid.0))
-}
-
-/// Null is something too.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
-/// A position, where there is one.
-pub(super) fn position(written: Option<&str>) -> Result<Option<Lsn>, Malformed> {
-    written.map(str::parse).transpose().map_err(|_| Malformed)
+pub(super) fn type_oid(reader: &mut Reader<'_>) -> Result<u32, Malformed> {
+    let written: i64 = reader.parsed()?;
+    u32::try_from(written).or_else(|_| i32::try_from(written).map(i32::cast_unsigned)).map_err(|_| Malformed)
 }
 
 impl<'a> Change<'a> {
@@ -244,10 +205,11 @@ impl<'a> Message<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::json::read;
     use super::*;
 
     fn text(json: &str) -> Text<'_> {
-        serde_json::from_str(json).unwrap()
+        read(json, Text::read).unwrap()
     }
 
     #[test]
@@ -267,11 +229,11 @@ mod tests {
     #[test]
     fn values_are_scalars() {
         for json in ["null", "true", "1e400", "0.1000", r#""{}""#] {
-            let value: Value = serde_json::from_str(json).unwrap();
+            let value = read(json, Value::read).unwrap();
             assert_eq!((value.as_json(), value.as_text().is_some()), (json, json.starts_with('"')));
         }
         for json in ["[]", "{}", "01", "nan", ""] {
-            assert!(serde_json::from_str::<Value>(json).is_err());
+            assert!(read(json, Value::read).is_err());
         }
     }
 
@@ -280,7 +242,7 @@ mod tests {
         for (written, oid) in
             [("23", Some(23)), ("-1294967296", Some(3_000_000_000)), ("4294967295", Some(u32::MAX)), ("-2147483649", None)]
         {
-            assert_eq!(serde_json::from_str::<TypeOid>(written).ok().map(|oid| oid.0), oid);
+            assert_eq!(read(written, type_oid).ok(), oid);
         }
     }
 }

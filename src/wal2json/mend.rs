@@ -8,12 +8,14 @@
 //!
 //! Such SQL ends where wal2json goes on, with a quote and a member's name; inside of SQL's own quotes that cannot stand, since there every
 //! quote is doubled. Only a list of defaults leaves a doubt, about names like `a","b` or `,"a`, and is cut there.
-//! What is JSON by chance, like a type `"A\b"`, stays as it is: mending is for what no client could read.
+//! What is JSON by chance, like a type `"A\b"`, stays as it is: mending is for what no client could read. White space between values gives a default
+//! like `'a" , "b'` away, though: wal2json writes none.
 
 use std::borrow::Cow;
 
-use serde::de::IgnoredAny;
 use serde_json::Value;
+
+use super::json::is_json;
 
 /// The text, as JSON; or as it came, if it is nothing that wal2json writes.
 pub fn mend(bytes: Vec<u8>) -> String {
@@ -22,10 +24,6 @@ pub fn mend(bytes: Vec<u8>) -> String {
         return text;
     }
     mend_members(&without_stray_comma(&text)).filter(|mended| is_json(mended)).unwrap_or(text)
-}
-
-fn is_json(text: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
 fn without_stray_comma(text: &str) -> Cow<'_, str> {
@@ -280,7 +278,7 @@ mod tests {
         assert_eq!(names("pk"), [r#""Shop".mood"#, r#""a""}]}""#]);
     }
 
-    const DEFAULTS: [&str; 14] = [
+    const DEFAULTS: [&str; 16] = [
         "5",
         "''::text",
         r#"'it''s "x"'::text"#,
@@ -295,6 +293,8 @@ mod tests {
         r#"true'x\'"#,
         r#"'"}]}'::text"#,
         r#"'a'::"A\b""#,
+        r#"'a" , "b'::text"#,
+        r#"'a" , "b" : "c'::text"#,
     ];
 
     #[test]

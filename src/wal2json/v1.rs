@@ -2,11 +2,9 @@
 //!
 //! Reads text that is JSON, after `mend`, and borrows from it. Members that it does not know are passed over.
 
-use serde::de::Error;
-use serde::{Deserialize, Deserializer};
-
 use super::Malformed;
-use super::change::{Change, Column, Context, KeyColumn, Kind, Message, Table, Text, TypeOid, Value, position};
+use super::change::{self, Change, Column, Context, KeyColumn, Kind, Message, Table, Text, Value};
+use super::json::{self, Reader};
 use crate::lsn::Lsn;
 
 /// One text of format 1: a transaction, or a logical message outside of one.
@@ -32,16 +30,29 @@ pub enum Item<'a> {
 impl<'a> Transaction<'a> {
     /// Reads one transaction.
     pub fn parse(text: &'a str) -> Result<Self, Malformed> {
-        let members: TransactionMembers = serde_json::from_str(text).map_err(|_| Malformed)?;
-        let context = Context { xid: members.xid, timestamp: members.timestamp, origin: members.origin };
-        Ok(Self { context, commit_end: position(members.nextlsn)?, items: members.change })
+        json::read(text, |reader| {
+            let (mut context, mut commit_end, mut items) = (Context::default(), None, None);
+            reader.object(|reader, key| match key {
+                "xid" => reader.member(&mut context.xid, Reader::parsed),
+                "nextlsn" => reader.member(&mut commit_end, Reader::parsed_string),
+                "timestamp" => reader.member(&mut context.timestamp, Text::read),
+                "origin" => reader.member(&mut context.origin, Reader::parsed),
+                "change" => reader.list_member(&mut items, Item::read),
+                _ => reader.skip(),
+            })?;
+            Ok(Self { context, commit_end, items: items.ok_or(Malformed)? })
+        })
     }
 }
 
 impl<'a> Item<'a> {
     /// Reads one element of a transaction's list.
     pub fn parse(text: &'a str) -> Result<Self, Malformed> {
-        serde_json::from_str(text).map_err(|_| Malformed)
+        json::read(text, Self::read)
+    }
+
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        Members::read(reader)?.item()
     }
 
     /// The table that one element is about; none for a message. Most often no more is read than stands before that.
@@ -57,98 +68,101 @@ impl<'a> Item<'a> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Item<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        ItemMembers::deserialize(deserializer)?.item().map_err(D::Error::custom)
-    }
-}
-
-#[derive(Deserialize)]
-struct TransactionMembers<'a> {
-    xid: Option<u32>,
-    nextlsn: Option<&'a str>,
-    #[serde(borrow)]
-    timestamp: Option<Text<'a>>,
-    origin: Option<u32>,
-    change: Vec<Item<'a>>,
-}
-
 /// All that any item has.
-#[derive(Deserialize)]
-struct ItemMembers<'a> {
-    kind: ItemKind,
-    #[serde(borrow)]
+#[derive(Default)]
+struct Members<'a> {
+    kind: Option<ItemKind>,
     schema: Option<Text<'a>>,
     table: Option<Text<'a>>,
-    columnnames: Option<Vec<Text<'a>>>,
-    columntypes: Option<Vec<Text<'a>>>,
-    columntypeoids: Option<Vec<TypeOid>>,
-    columnpositions: Option<Vec<i16>>,
-    columnoptionals: Option<Vec<bool>>,
-    columndefaults: Option<Vec<Value<'a>>>,
-    columnvalues: Option<Vec<Value<'a>>>,
-    oldkeys: Option<OldKeys<'a>>,
-    pk: Option<PrimaryKey<'a>>,
+    names: Option<Vec<Text<'a>>>,
+    lists: Lists<'a>,
+    identity: Option<Vec<Column<'a>>>,
+    primary_key: Option<Vec<KeyColumn<'a>>>,
     transactional: Option<bool>,
     prefix: Option<Text<'a>>,
     content: Option<Text<'a>>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy)]
 enum ItemKind {
-    Insert,
-    Update,
-    Delete,
+    Change(Kind),
     Message,
 }
 
-#[derive(Deserialize)]
-struct OldKeys<'a> {
-    #[serde(borrow)]
-    keynames: Vec<Text<'a>>,
-    keytypes: Option<Vec<Text<'a>>>,
-    keytypeoids: Option<Vec<TypeOid>>,
-    keyvalues: Vec<Value<'a>>,
+impl ItemKind {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(match reader.string()? {
+            "insert" => Self::Change(Kind::Insert),
+            "update" => Self::Change(Kind::Update),
+            "delete" => Self::Change(Kind::Delete),
+            "message" => Self::Message,
+            _ => return Err(Malformed),
+        })
+    }
 }
 
-#[derive(Deserialize)]
-struct PrimaryKey<'a> {
-    #[serde(borrow)]
-    pknames: Vec<Text<'a>>,
-    pktypes: Option<Vec<Text<'a>>>,
-}
+impl<'a> Members<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        let mut members = Self::default();
+        reader.object(|reader, key| match key {
+            "kind" => reader.member(&mut members.kind, ItemKind::read),
+            "schema" => reader.member(&mut members.schema, Text::read),
+            "table" => reader.member(&mut members.table, Text::read),
+            "columnnames" => reader.list_member(&mut members.names, Text::read),
+            "columntypes" => reader.list_member(&mut members.lists.types, Text::read),
+            "columntypeoids" => reader.list_member(&mut members.lists.type_oids, change::type_oid),
+            "columnpositions" => reader.list_member(&mut members.lists.positions, Reader::parsed),
+            "columnoptionals" => reader.list_member(&mut members.lists.optionals, Reader::parsed),
+            "columndefaults" => reader.list_member(&mut members.lists.defaults, Value::read),
+            "columnvalues" => reader.list_member(&mut members.lists.values, Value::read),
+            "oldkeys" => reader.member(&mut members.identity, identity),
+            "pk" => reader.member(&mut members.primary_key, primary_key),
+            "transactional" => reader.member(&mut members.transactional, Reader::parsed),
+            "prefix" => reader.member(&mut members.prefix, Text::read),
+            "content" => reader.member(&mut members.content, Text::read),
+            _ => reader.skip(),
+        })?;
+        Ok(members)
+    }
 
-impl<'a> ItemMembers<'a> {
     fn item(self) -> Result<Item<'a>, Malformed> {
-        Ok(match self.kind {
-            ItemKind::Insert => Item::Change(self.change(Kind::Insert)?),
-            ItemKind::Update => Item::Change(self.change(Kind::Update)?),
-            ItemKind::Delete => Item::Change(self.change(Kind::Delete)?),
+        Ok(match self.kind.ok_or(Malformed)? {
+            ItemKind::Change(kind) => Item::Change(self.change(kind)?),
             ItemKind::Message => Item::Message(Message::of(self.transactional, self.prefix, self.content)?),
         })
     }
 
-    fn change(mut self, kind: Kind) -> Result<Change<'a>, Malformed> {
+    fn change(self, kind: Kind) -> Result<Change<'a>, Malformed> {
         let table = Table { schema: self.schema, name: self.table.ok_or(Malformed)? };
-        let columns = self.columnnames.take().map(|names| self.columns(names)).transpose()?;
-        let identity = self.oldkeys.take().map(OldKeys::columns).transpose()?;
-        let primary_key = self.pk.take().map(PrimaryKey::columns).transpose()?;
-        Change::of(kind, table, columns, identity, primary_key)
+        let columns = self.names.map(|names| self.lists.columns(names)).transpose()?;
+        Change::of(kind, table, columns, self.identity, self.primary_key)
     }
+}
 
-    fn columns(&mut self, names: Vec<Text<'a>>) -> Result<Vec<Column<'a>>, Malformed> {
+/// What stands beside the names of columns, in lists as long as theirs.
+#[derive(Default)]
+struct Lists<'a> {
+    types: Option<Vec<Text<'a>>>,
+    type_oids: Option<Vec<u32>>,
+    positions: Option<Vec<i16>>,
+    optionals: Option<Vec<bool>>,
+    defaults: Option<Vec<Value<'a>>>,
+    values: Option<Vec<Value<'a>>>,
+}
+
+impl<'a> Lists<'a> {
+    fn columns(self, names: Vec<Text<'a>>) -> Result<Vec<Column<'a>>, Malformed> {
         let count = names.len();
-        let mut types = list(self.columntypes.take(), count)?;
-        let mut oids = list(self.columntypeoids.take(), count)?;
-        let mut positions = list(self.columnpositions.take(), count)?;
-        let mut optionals = list(self.columnoptionals.take().filter(|list| !list.is_empty()), count)?;
-        let mut defaults = list(self.columndefaults.take(), count)?;
-        let values = list(Some(self.columnvalues.take().ok_or(Malformed)?), count)?;
+        let mut types = list(self.types, count)?;
+        let mut oids = list(self.type_oids, count)?;
+        let mut positions = list(self.positions, count)?;
+        let mut optionals = list(self.optionals.filter(|list| !list.is_empty()), count)?;
+        let mut defaults = list(self.defaults, count)?;
+        let values = list(Some(self.values.ok_or(Malformed)?), count)?;
         let column = |(name, value)| Column {
             name,
             type_name: types.next(),
-            type_oid: oids.next().map(|oid| oid.0),
+            type_oid: oids.next(),
             value,
             position: positions.next(),
             is_optional: optionals.next(),
@@ -158,30 +172,29 @@ impl<'a> ItemMembers<'a> {
     }
 }
 
-impl<'a> OldKeys<'a> {
-    fn columns(self) -> Result<Vec<Column<'a>>, Malformed> {
-        let count = self.keynames.len();
-        let mut types = list(self.keytypes, count)?;
-        let mut oids = list(self.keytypeoids, count)?;
-        let column = |(name, value)| Column {
-            name,
-            type_name: types.next(),
-            type_oid: oids.next().map(|oid| oid.0),
-            value,
-            position: None,
-            is_optional: None,
-            default: None,
-        };
-        Ok(self.keynames.into_iter().zip(list(Some(self.keyvalues), count)?).map(column).collect())
-    }
+/// What a row was known by.
+fn identity<'a>(reader: &mut Reader<'a>) -> Result<Vec<Column<'a>>, Malformed> {
+    let (mut names, mut lists) = (None, Lists::default());
+    reader.object(|reader, key| match key {
+        "keynames" => reader.list_member(&mut names, Text::read),
+        "keytypes" => reader.list_member(&mut lists.types, Text::read),
+        "keytypeoids" => reader.list_member(&mut lists.type_oids, change::type_oid),
+        "keyvalues" => reader.list_member(&mut lists.values, Value::read),
+        _ => reader.skip(),
+    })?;
+    lists.columns(names.ok_or(Malformed)?)
 }
 
-impl<'a> PrimaryKey<'a> {
-    fn columns(self) -> Result<Vec<KeyColumn<'a>>, Malformed> {
-        let mut types = list(self.pktypes.filter(|list| !list.is_empty()), self.pknames.len())?;
-        let column = |name| KeyColumn { name, type_name: types.next(), type_oid: None };
-        Ok(self.pknames.into_iter().map(column).collect())
-    }
+fn primary_key<'a>(reader: &mut Reader<'a>) -> Result<Vec<KeyColumn<'a>>, Malformed> {
+    let (mut names, mut types) = (None, None);
+    reader.object(|reader, key| match key {
+        "pknames" => reader.list_member(&mut names, Text::read),
+        "pktypes" => reader.list_member(&mut types, Text::read),
+        _ => reader.skip(),
+    })?;
+    let names = names.ok_or(Malformed)?;
+    let mut types = list(types.filter(|list| !list.is_empty()), names.len())?;
+    Ok(names.into_iter().map(|name| KeyColumn { name, type_name: types.next(), type_oid: None }).collect())
 }
 
 /// The elements of a list that stands beside `count` names: as many, or none where there is no list. With `include-types` off, wal2json

@@ -2,10 +2,9 @@
 //!
 //! Reads text that is JSON, after `mend`, and borrows from it. Members that it does not know are passed over.
 
-use serde::Deserialize;
-
 use super::Malformed;
-use super::change::{Change, Column, Context, KeyColumn, Kind, Message, Table, Text, position};
+use super::change::{self, Change, Column, Context, KeyColumn, Kind, Message, Table, Text, Value};
+use super::json::{self, Reader};
 use crate::lsn::Lsn;
 
 /// One text of format 2.
@@ -43,9 +42,8 @@ pub enum Action<'a> {
 impl<'a> Record<'a> {
     /// Reads one record.
     pub fn parse(text: &'a str) -> Result<Self, Malformed> {
-        let members: Members = serde_json::from_str(text).map_err(|_| Malformed)?;
-        let context = Context { xid: members.xid, timestamp: members.timestamp, origin: members.origin };
-        Ok(Self { context, lsn: position(members.lsn)?, action: members.action()? })
+        let members = json::read(text, Members::read)?;
+        Ok(Self { context: members.context, lsn: members.lsn, action: members.action()? })
     }
 
     /// The table that one record is about, if it is about any. Most often no more is read than stands before that.
@@ -63,52 +61,77 @@ impl<'a> Record<'a> {
 }
 
 /// All that any record has.
-#[derive(Deserialize)]
+#[derive(Default)]
 struct Members<'a> {
-    action: Letter,
-    xid: Option<u32>,
-    #[serde(borrow)]
-    timestamp: Option<Text<'a>>,
-    origin: Option<u32>,
-    lsn: Option<&'a str>,
-    nextlsn: Option<&'a str>,
+    action: Option<Letter>,
+    context: Context<'a>,
+    lsn: Option<Lsn>,
+    commit_end: Option<Lsn>,
     schema: Option<Text<'a>>,
     table: Option<Text<'a>>,
     columns: Option<Vec<Column<'a>>>,
     identity: Option<Vec<Column<'a>>>,
-    pk: Option<Vec<KeyColumn<'a>>>,
+    primary_key: Option<Vec<KeyColumn<'a>>>,
     transactional: Option<bool>,
     prefix: Option<Text<'a>>,
     content: Option<Text<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy)]
 enum Letter {
-    B,
-    C,
-    I,
-    U,
-    D,
-    T,
-    M,
+    Begin,
+    Commit,
+    Change(Kind),
+    Truncate,
+    Message,
+}
+
+impl Letter {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(match reader.string()? {
+            "B" => Self::Begin,
+            "C" => Self::Commit,
+            "I" => Self::Change(Kind::Insert),
+            "U" => Self::Change(Kind::Update),
+            "D" => Self::Change(Kind::Delete),
+            "T" => Self::Truncate,
+            "M" => Self::Message,
+            _ => return Err(Malformed),
+        })
+    }
 }
 
 impl<'a> Members<'a> {
-    fn action(self) -> Result<Action<'a>, Malformed> {
-        Ok(match self.action {
-            Letter::B => Action::Begin { commit_end: position(self.nextlsn)? },
-            Letter::C => Action::Commit { commit_end: position(self.nextlsn)? },
-            Letter::I => Action::Change(self.change(Kind::Insert)?),
-            Letter::U => Action::Change(self.change(Kind::Update)?),
-            Letter::D => Action::Change(self.change(Kind::Delete)?),
-            Letter::T => Action::Truncate(self.table()?),
-            Letter::M => Action::Message(self.message()?),
-        })
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
+        let mut members = Self::default();
+        reader.object(|reader, key| match key {
+            "action" => reader.member(&mut members.action, Letter::read),
+            "xid" => reader.member(&mut members.context.xid, Reader::parsed),
+            "timestamp" => reader.member(&mut members.context.timestamp, Text::read),
+            "origin" => reader.member(&mut members.context.origin, Reader::parsed),
+            "lsn" => reader.member(&mut members.lsn, Reader::parsed_string),
+            "nextlsn" => reader.member(&mut members.commit_end, Reader::parsed_string),
+            "schema" => reader.member(&mut members.schema, Text::read),
+            "table" => reader.member(&mut members.table, Text::read),
+            "columns" => reader.list_member(&mut members.columns, column),
+            "identity" => reader.list_member(&mut members.identity, column),
+            "pk" => reader.list_member(&mut members.primary_key, key_column),
+            "transactional" => reader.member(&mut members.transactional, Reader::parsed),
+            "prefix" => reader.member(&mut members.prefix, Text::read),
+            "content" => reader.member(&mut members.content, Text::read),
+            _ => reader.skip(),
+        })?;
+        Ok(members)
     }
 
-    fn change(self, kind: Kind) -> Result<Change<'a>, Malformed> {
-        let table = self.table()?;
-        Change::of(kind, table, self.columns, self.identity, self.pk)
+    fn action(self) -> Result<Action<'a>, Malformed> {
+        Ok(match self.action.ok_or(Malformed)? {
+            Letter::Begin => Action::Begin { commit_end: self.commit_end },
+            Letter::Commit => Action::Commit { commit_end: self.commit_end },
+            Letter::Change(kind) => Action::Change(Change::of(kind, self.table()?, self.columns, self.identity, self.primary_key)?),
+            Letter::Truncate => Action::Truncate(self.table()?),
+            Letter::Message => Action::Message(self.message()?),
+        })
     }
 
     fn table(&self) -> Result<Table<'a>, Malformed> {
@@ -118,6 +141,39 @@ impl<'a> Members<'a> {
     fn message(&self) -> Result<Message<'a>, Malformed> {
         Message::of(self.transactional, self.prefix, self.content)
     }
+}
+
+fn column<'a>(reader: &mut Reader<'a>) -> Result<Column<'a>, Malformed> {
+    let (mut name, mut type_name, mut type_oid, mut value) = (None, None, None, None);
+    let (mut position, mut is_optional, mut default) = (None, None, None);
+    reader.object(|reader, key| match key {
+        "name" => reader.member(&mut name, Text::read),
+        "type" => reader.member(&mut type_name, Text::read),
+        "typeoid" => reader.member(&mut type_oid, change::type_oid),
+        "value" => present(reader, &mut value),
+        "position" => reader.member(&mut position, Reader::parsed),
+        "optional" => reader.member(&mut is_optional, Reader::parsed),
+        "default" => present(reader, &mut default),
+        _ => reader.skip(),
+    })?;
+    let (name, value) = (name.ok_or(Malformed)?, value.ok_or(Malformed)?);
+    Ok(Column { name, type_name, type_oid, value, position, is_optional, default })
+}
+
+fn key_column<'a>(reader: &mut Reader<'a>) -> Result<KeyColumn<'a>, Malformed> {
+    let (mut name, mut type_name, mut type_oid) = (None, None, None);
+    reader.object(|reader, key| match key {
+        "name" => reader.member(&mut name, Text::read),
+        "type" => reader.member(&mut type_name, Text::read),
+        "typeoid" => reader.member(&mut type_oid, change::type_oid),
+        _ => reader.skip(),
+    })?;
+    Ok(KeyColumn { name: name.ok_or(Malformed)?, type_name, type_oid })
+}
+
+/// A member for which null is a value, too.
+fn present<'a>(reader: &mut Reader<'a>, member: &mut Option<Value<'a>>) -> Result<(), Malformed> {
+    if member.replace(Value::read(reader)?).is_some() { Err(Malformed) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -169,6 +225,7 @@ mod tests {
             r#"{"action":null}"#,
             r#"{"action":"B","action":"B"}"#,
             r#"{"action":"B","lsn":"x"}"#,
+            r#"{"action":"B","lsn":"0\/1"}"#,
             r#"{"action":"B","nextlsn":"0"}"#,
             r#"{"action":"B","xid":-1}"#,
             r#"{"action":"T"}"#,
