@@ -65,17 +65,22 @@ pub(crate) fn panels(panels: &[(String, Vec<Line>)]) -> String {
             let mut chart = ChartBuilder::on(&place)
                 .caption(title, (FONT, 14))
                 .margin(10)
+                .margin_right(30)
                 .set_label_area_size(LabelAreaPosition::Left, 40)
                 .set_label_area_size(LabelAreaPosition::Bottom, LINE)
                 .build_cartesian_2d((1.0..last).log_scale(), 0.0..highest)
                 .unwrap();
-            chart.configure_mesh().x_labels(6).y_labels(5).label_style((FONT, 12)).draw().unwrap();
+            let whole = |x: &f64| format!("{x:.0}");
+            chart.configure_mesh().x_labels(6).x_label_formatter(&whole).y_labels(5).label_style((FONT, 12)).draw().unwrap();
+            let top = lines.iter().filter_map(|line| line.points.last()).map(|(_, y)| *y).fold(0.0, f64::max);
             for (line, colour) in lines.iter().zip([OURS, OTHER]).filter(|(line, _)| !line.points.is_empty()) {
                 chart.draw_series([PathElement::new(line.points.clone(), colour.stroke_width(2))]).unwrap();
                 chart.draw_series(line.points.iter().map(|point| Circle::new(*point, 3, colour.filled()))).unwrap();
-                let end = chart.backend_coord(line.points.last().unwrap());
-                let label = (FONT, 12).into_font().color(&colour).pos(Pos::new(HPos::Right, VPos::Bottom));
-                area.draw_text(line.name, &label, end).unwrap();
+                let last = line.points.last().unwrap();
+                // Away from the other line.
+                let side = if last.1 < top { VPos::Top } else { VPos::Bottom };
+                let label = (FONT, 12).into_font().color(&colour).pos(Pos::new(HPos::Right, side));
+                area.draw_text(line.name, &label, chart.backend_coord(last)).unwrap();
             }
         }
         area.present().unwrap();
