@@ -63,7 +63,7 @@ const MESSAGE_NUMBER: u32 = u32::MAX;
 
 const END: &str = "]}";
 
-/// Enough for what each event or each message begins with, so that it is not copied as it grows.
+/// Enough for what the events of a transaction begin with, and for what its messages do: neither is copied as it grows.
 const HEAD_BYTES: usize = 96;
 
 /// Enough for a short message.

@@ -191,6 +191,15 @@ mod tests {
         start.elapsed()
     }
 
+    /// The same in a backlog, after one look.
+    async fn about_to_rest() -> (Paced<TcpStream>, Arc<Pace>, TcpStream) {
+        let (mut socket, pace, mut server) = pair().await;
+        pace.set_backlog(true);
+        server.write_all(b"a").await.unwrap();
+        look(&mut socket, 1).await;
+        (socket, pace, server)
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_backlog_is_looked_at_now_and_then() {
         let (mut socket, pace, mut server) = pair().await;
@@ -216,10 +225,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_comes_later_is_not_kept_waiting() {
-        let (mut socket, pace, mut server) = pair().await;
-        pace.set_backlog(true);
-        server.write_all(b"a").await.unwrap();
-        look(&mut socket, 1).await;
+        let (mut socket, pace, mut server) = about_to_rest().await;
         pace.set_backlog(false);
         server.write_all(b"b").await.unwrap();
         assert_eq!(look(&mut socket, 1).await, Duration::ZERO);
@@ -227,10 +233,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_confirmation_is_not_kept_waiting_either() {
-        let (mut socket, pace, mut server) = pair().await;
-        pace.set_backlog(true);
-        server.write_all(b"a").await.unwrap();
-        look(&mut socket, 1).await;
+        let (mut socket, _, mut server) = about_to_rest().await;
         server.write_all(b"b").await.unwrap();
         let mut rest = std::pin::pin!(socket.read_u8());
         assert!(futures_util::poll!(rest.as_mut()).is_pending());

@@ -1,8 +1,8 @@
 //! JSON as wal2json writes it, read from the front to the end, and borrowed from.
 //!
-//! Most of a change are values that are kept as they stand. To find where those end is all that there is to do, and it is done for every byte of the
-//! stream: serde_json takes twice as long for it. What is not JSON is refused, and of what is JSON, white space between the values, and what is nested
-//! deeper than anybody needs: wal2json writes neither.
+//! Most of a change are values that are kept as they stand. To find where those end is all that there is to do, but for every byte of the stream, which
+//! a deserializer for everything takes longer for. What is not JSON is refused, and of what is JSON, white space between the values, and what is
+//! nested deeper than anybody needs: wal2json writes neither.
 
 use std::str::FromStr;
 
