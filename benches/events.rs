@@ -97,7 +97,7 @@ impl Input {
             may_be_large: matches!(column.type_oid, 25 | 1009 | 1042 | 3802),
             is_older_than_slot: true,
         });
-        Relation { oid: Some(16_384), ancestors: vec![], identity, columns: columns.collect(), seen: Arc::default() }
+        Relation { oid: Some(16_384), ancestors: vec![], identity, columns: columns.collect(), seen: Arc::default(), is_ahead: false }
     }
 }
 

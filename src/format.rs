@@ -72,10 +72,19 @@ pub enum Missing {
     Structure,
 }
 
+/// Tables to ask for before anything of them has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ahead {
+    /// How many.
+    pub most: usize,
+    /// Those that are known already, by their OIDs.
+    pub known: Vec<u32>,
+}
+
 /// What is told of it.
 #[derive(Debug)]
 pub enum Answer {
-    /// What the catalogue has of each table.
+    /// What the catalogue has of each table, and maybe of others.
     Relations(Vec<(TableName, Relation)>),
     /// How values of each type are written.
     Types(Vec<(u32, Encoding)>),
@@ -163,7 +172,15 @@ impl Format {
         self.admission().xid
     }
 
-    /// What was asked for.
+    /// Which tables are of use beside one that is missing, where much is to come at once.
+    pub fn ahead(&self) -> Ahead {
+        match self {
+            Self::Events(events) => events.ahead(),
+            Self::Transactions(_) | Self::Records(_) => Ahead::default(),
+        }
+    }
+
+    /// What was asked for, and more of the kind.
     pub fn learn(&mut self, answer: Answer) {
         match (self, answer) {
             (Self::Events(events), answer) => events.learn(answer),

@@ -107,5 +107,5 @@ pub(super) fn relation(columns: &[(&str, u32)]) -> Relation {
         })
         .collect();
     let identity = ReplicaIdentity::Columns(columns.iter().take(1).map(|column| column.name.clone()).collect());
-    Relation { oid: Some(16_384), ancestors: vec![], identity, columns, seen: seen_before(0x11) }
+    Relation { oid: Some(16_384), ancestors: vec![], identity, columns, seen: seen_before(0x11), is_ahead: false }
 }

@@ -12,7 +12,7 @@ use std::io::Write;
 use super::admission::name_of;
 use super::place::Place;
 use super::tables::{self, Tables};
-use super::{Admission, Answer, Item, Missing, PART_BYTES, Read, ReadError, Relation, make_room};
+use super::{Admission, Ahead, Answer, Item, Missing, PART_BYTES, Read, ReadError, Relation, make_room};
 use crate::lsn::Lsn;
 use crate::message::{Notice, NoticeCode, NoticeMessage};
 use crate::name::TableName;
@@ -32,7 +32,7 @@ pub struct Events {
     empty_transactions: bool,
     numbers: Numbers,
     pub(super) admission: Admission,
-    /// Tables that were met.
+    /// Tables that something came of, and others that were learnt with them.
     relations: Tables<Known>,
     /// How values are written, by the OIDs of their types.
     types: BTreeMap<u32, Encoding>,
@@ -60,6 +60,10 @@ struct Open {
 
 /// A message has the position of what follows it, and is not counted with that: it may be filtered out. No row and no table has this number.
 const MESSAGE_NUMBER: u32 = u32::MAX;
+
+/// Tables that are asked for with another one, and how many of them nothing may have come of yet, for each that something has.
+const MOST_AHEAD: usize = 100;
+const MOST_AHEAD_OF_ONE: usize = 8;
 
 const END: &str = "]}";
 
@@ -90,6 +94,17 @@ impl Events {
         self.open.as_ref().filter(|open| open.parts > 0).and_then(|open| open.commit_end)
     }
 
+    /// Where one table has changes, its neighbours often have some too, but what was learnt of tables in vain must not outweigh the rest.
+    pub(super) fn ahead(&self) -> Ahead {
+        let known = self.relations.len();
+        let met = self.relations.values().filter(|known| known.was_met()).count();
+        let most = (met * MOST_AHEAD_OF_ONE).saturating_sub(known - met).min(MOST_AHEAD);
+        if most == 0 || known > tables::MOST / 2 {
+            return Ahead::default();
+        }
+        Ahead { most, known: self.relations.values().filter_map(Known::oid).collect() }
+    }
+
     pub(super) fn learn(&mut self, answer: Answer) {
         match answer {
             Answer::Relations(relations) => relations.into_iter().for_each(|(table, relation)| self.learn_relation(&table, relation)),
@@ -103,6 +118,9 @@ impl Events {
     }
 
     fn learn_relation(&mut self, table: &TableName, relation: Relation) {
+        if relation.is_ahead && self.relations.get_named(table).is_some() {
+            return;
+        }
         self.admission.learn(table, &relation);
         self.types.extend(relation.columns.iter().map(|column| (column.type_oid, column.encoding.clone())));
         let former = self.relations.remove(table);
@@ -190,17 +208,17 @@ impl Events {
     }
 
     fn change(&mut self, lsn: Lsn, change: &Change<'_>, items: &mut VecDeque<Item>) -> Result<Option<Missing>, Malformed> {
-        if self.admission.is_in_doubt() {
-            return Ok(Some(Missing::Structure));
-        }
         match self.admission.admits(&change.table) {
             Ok(true) => {}
             Ok(false) => return Ok(None),
             Err(missing) => return Ok(Some(missing)),
         }
         let xid = self.admission.xid;
-        let known = self.relations.get(&change.table).and_then(|known| (!known.is_outdated_by(xid, change)).then_some(known));
+        let known = self.relations.get(&change.table).and_then(|known| known.is_true_for(xid, change).then_some(known));
         let Some(known) = known else { return Ok(Some(Missing::Relations(vec![name_of(&change.table)]))) };
+        if self.admission.is_in_doubt() && !known.is_after(xid) {
+            return Ok(Some(Missing::Structure));
+        }
         let unknown = unknown_types(change, &self.types);
         if !unknown.is_empty() {
             return Ok(Some(Missing::Types(unknown)));
@@ -221,7 +239,8 @@ impl Events {
             Ok(false) => return Ok(None),
             Err(missing) => return Ok(Some(missing)),
         }
-        let Some(known) = self.relations.get(table) else {
+        let xid = self.admission.xid;
+        let Some(known) = self.relations.get(table).and_then(|known| known.meet(xid).then_some(known)) else {
             return Ok(Some(Missing::Relations(vec![name_of(table)])));
         };
         let open = self.open.as_mut().ok_or(Malformed)?;
@@ -570,6 +589,48 @@ mod tests {
         let told = events_of_one(&mut format, &mut catalogue, &[&insert("0/21", "t", &[(1, "id", 23, "1"), (2, "j", 3802, "\"[1]\"")])]);
         assert_eq!(told[0]["new"], json!({"id": 1, "j": [1]}));
         assert_eq!(catalogue.asked.len(), 2);
+    }
+
+    #[test]
+    fn a_table_that_was_learnt_ahead_is_asked_for_unless_that_was_after_its_first_change() {
+        let frames = [insert("0/20", "t", &row("1")), truncate("0/21", "t")];
+        for (seen, questions, first) in [(0, 1, 0), (0, 1, 1), (1_000, 0, 0), (1_000, 0, 1)] {
+            let (mut format, mut catalogue) = (events(10_000), catalogue());
+            let ahead = Relation { seen: seen_before(seen), is_ahead: true, ..relation(&[("id", 23)]) };
+            format.learn(Answer::Relations(vec![(name("t"), ahead)]));
+            for frame in [&frames[first], &frames[1 - first], &frames[first]] {
+                events_of_one(&mut format, &mut catalogue, &[frame]);
+            }
+            assert_eq!(catalogue.asked.len(), questions);
+        }
+    }
+
+    #[test]
+    fn more_is_asked_for_ahead_the_more_of_it_was_of_use() {
+        let (mut format, mut catalogue) = (events(10_000), catalogue());
+        assert_eq!(format.ahead(), Ahead::default());
+        events_of_one(&mut format, &mut catalogue, &[&insert("0/20", "t", &row("1"))]);
+        assert_eq!(format.ahead(), Ahead { most: MOST_AHEAD_OF_ONE, known: vec![16_384] });
+        let ahead = |table: &str| (name(table), Relation { seen: seen_before(1_000), is_ahead: true, ..relation(&[("id", 23)]) });
+        format.learn(Answer::Relations((0..MOST_AHEAD_OF_ONE).map(|number| ahead(&format!("t{number}"))).collect()));
+        assert_eq!(format.ahead(), Ahead::default(), "of none of them has come anything");
+        events_of_one(&mut format, &mut catalogue, &[&insert("0/20", "t0", &row("1"))]);
+        assert_eq!(format.ahead().most, MOST_AHEAD_OF_ONE + 1);
+        for number in 1..MOST_AHEAD_OF_ONE {
+            events_of_one(&mut format, &mut catalogue, &[&insert("0/20", &format!("t{number}"), &row("1"))]);
+        }
+        assert_eq!((format.ahead().most, catalogue.asked.len()), ((MOST_AHEAD_OF_ONE + 1) * MOST_AHEAD_OF_ONE, 1));
+        format.learn(Answer::Relations((0..tables::MOST / 2).map(|number| ahead(&format!("u{number}"))).collect()));
+        assert_eq!(format.ahead(), Ahead::default(), "there are enough");
+    }
+
+    #[test]
+    fn what_was_learnt_when_it_was_needed_counts_more_than_what_is_learnt_ahead() {
+        let (mut format, mut catalogue) = (events(10_000), catalogue());
+        events_of_one(&mut format, &mut catalogue, &[&insert("0/20", "t", &row("1"))]);
+        format.learn(Answer::Relations(vec![(name("t"), Relation { is_ahead: true, ..Relation::default() })]));
+        events_of_one(&mut format, &mut catalogue, &[&insert("0/20", "t", &row("2"))]);
+        assert_eq!(catalogue.asked.len(), 1);
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct Relation {
     pub columns: Vec<RelationColumn>,
     /// The transactions whose doings are in this.
     pub seen: Arc<Seen>,
+    /// Whether it was learnt beside the one that was asked for.
+    pub is_ahead: bool,
 }
 
 /// What a row that changed is known by.

@@ -1,4 +1,4 @@
-//! What is known of the tables that were met, by their names as they stand in wal2json's text.
+//! What is known of tables, by their names as they stand in wal2json's text.
 
 use std::collections::HashMap;
 
@@ -51,7 +51,10 @@ impl<T> Tables<T> {
         }
     }
 
-    #[cfg(test)]
+    pub(super) fn values(&self) -> impl Iterator<Item = &T> {
+        self.known.values()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.known.len()
     }

@@ -9,22 +9,35 @@ use super::service::{Database, QueryError, short};
 use super::types::{encoding_of, encodings};
 use super::view::View;
 use crate::format::relation::{RelationColumn, ReplicaIdentity};
-use crate::format::{Relation, Structure};
+use crate::format::{Ahead, Relation, Structure};
 use crate::name::{SlotName, TableName};
 
-/// What changes of a table do not say themselves. Schemas and tables that clients may not see are not streamed either.
+/// What changes of a table do not say themselves, of those asked for and of some that were made at about the same time. Of the latter, none is
+/// very wide: its columns would be many to know for nothing. Schemas and tables that clients may not see are not streamed either.
 const RELATIONS: &str = concat!(
     "
-SELECT asked.ordinal, c.oid, c.relreplident::text,
+WITH asked AS (
+    SELECT c.oid FROM unnest($1::text[], $2::text[]) AS asked (schema, name)
+    JOIN pg_namespace n ON n.nspname = asked.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = asked.name
+    WHERE c.relkind IN ('r', 'p', 'm')),
+around AS (
+    (SELECT oid, relnamespace, relkind, relpersistence, relnatts FROM pg_class WHERE oid > (SELECT max(oid) FROM asked) ORDER BY oid LIMIT 1000)
+  UNION ALL
+    (SELECT oid, relnamespace, relkind, relpersistence, relnatts FROM pg_class WHERE oid < (SELECT min(oid) FROM asked) ORDER BY oid DESC LIMIT 1000)),
+ahead AS (
+    SELECT c.oid FROM around c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence = 'p' AND c.relnatts <= 100 AND ",
+    is_for_clients!(),
+    " AND c.oid <> ALL ($4::oid[]) LIMIT $3)
+SELECT n.nspname::text, c.relname::text, c.oid, c.relreplident::text,
     ARRAY(SELECT a.attname::text FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
           WHERE i.indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END
           ORDER BY a.attnum),
     ",
     names_above!(),
     "
-FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked (schema, name, ordinal)
-JOIN pg_namespace n ON n.nspname = asked.schema JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = asked.name
-WHERE c.relkind IN ('r', 'p', 'm')"
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = ANY (ARRAY(SELECT oid FROM asked UNION SELECT oid FROM ahead))"
 );
 
 /// A value of variable length may be kept outside of its row. What was written before the slot's oldest transaction is older than all that
@@ -34,7 +47,7 @@ SELECT a.attrelid, a.attnum, a.attname::text, a.atttypid, a.attlen = -1 AND a.at
 FROM pg_attribute a LEFT JOIN pg_replication_slots s ON s.slot_name = $2
 WHERE a.attrelid = ANY ($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
 
-type RelationRow = (i64, Oid, String, Vec<String>, Vec<String>);
+type RelationRow = (String, String, Oid, String, Vec<String>, Vec<String>);
 type ColumnRow = (Oid, i16, String, Oid, bool, bool);
 
 /// Rows are written anew when a table gets or loses a column, becomes a part of another or stops to be one, is renamed, or is known by something
@@ -46,29 +59,35 @@ SELECT (SELECT coalesce(sum(hashtext(concat_ws(' ', oid, xmin))), 0) FROM pg_cla
         WHERE attlen = -1 AND attrelid >= 16384 AND relkind IN ('r', 'p', 'm') AND relpersistence = 'p')::bigint";
 
 impl Database {
-    /// What the catalogue has today of tables that `slot` has changes of. Of those that are not there any more, it has nothing. None before it
-    /// has seen the transaction.
+    /// What the catalogue has today of tables that `slot` has changes of, and of some beside them. Of those that are not there any more, it has nothing.
+    /// None before it has seen the transaction.
     pub async fn relations(
         &self,
         slot: &SlotName,
         tables: &[TableName],
+        ahead: &Ahead,
         xid: Option<u32>,
     ) -> Result<Option<Vec<(TableName, Relation)>>, QueryError> {
         let Some(mut view) = View::open(self, xid).await? else { return Ok(None) };
         let seen = view.seen.clone();
         let (schemas, names): (Vec<&str>, Vec<&str>) = tables.iter().map(|table| (table.schema.as_str(), table.table.as_str())).unzip();
-        let found: Vec<RelationRow> = short(sqlx::query_as(RELATIONS).bind(schemas).bind(names).fetch_all(view.connection()?)).await?;
-        let mut columns = columns(view.connection()?, slot, found.iter().map(|(_, oid, ..)| *oid).collect()).await?;
+        let most = i64::try_from(ahead.most).unwrap_or(i64::MAX);
+        let known: Vec<Oid> = ahead.known.iter().copied().map(Oid).collect();
+        let query = sqlx::query_as(RELATIONS).bind(schemas).bind(names).bind(most).bind(known);
+        let found: Vec<RelationRow> = short(query.fetch_all(view.connection()?)).await?;
+        let mut columns = columns(view.connection()?, slot, found.iter().map(|(_, _, oid, ..)| *oid).collect()).await?;
         view.close().await?;
-        let mut relations: HashMap<i64, Relation> = HashMap::new();
-        for (ordinal, Oid(oid), identity, index, above) in found {
+        let nothing = |table: &TableName| (table.clone(), Relation { seen: seen.clone(), ..Relation::default() });
+        let mut relations: HashMap<TableName, Relation> = tables.iter().map(nothing).collect();
+        for (schema, table, Oid(oid), identity, index, above) in found {
             let columns = columns.remove(&oid).unwrap_or_default();
             let identity = replica_identity(&identity, index);
-            relations.insert(ordinal, Relation { oid: Some(oid), ancestors: pairs(above), identity, columns, seen: seen.clone() });
+            let table = TableName { schema, table };
+            let is_ahead = !relations.contains_key(&table);
+            let relation = Relation { oid: Some(oid), ancestors: pairs(above), identity, columns, seen: seen.clone(), is_ahead };
+            relations.insert(table, relation);
         }
-        let nothing = Relation { seen, ..Relation::default() };
-        let relation = |ordinal| relations.remove(&ordinal).unwrap_or_else(|| nothing.clone());
-        Ok(Some(tables.iter().cloned().zip((1..).map(relation)).collect()))
+        Ok(Some(relations.into_iter().collect()))
     }
 
     /// What tables there are; none before the catalogue has seen the transaction.

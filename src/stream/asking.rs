@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Route;
-use crate::format::{Answer, Missing};
+use crate::format::{Ahead, Answer, Missing};
 use crate::lsn::Lsn;
 use crate::name::TableName;
 use crate::postgres::service::QueryError;
@@ -29,6 +29,18 @@ pub(super) struct Question {
     pub(super) asking: Pin<Box<dyn Future<Output = Result<Answer, QueryError>> + Send>>,
 }
 
+/// What is asked.
+pub(super) struct Asked {
+    pub(super) route: Arc<Route>,
+    pub(super) missing: Missing,
+    /// Tables to ask for beside one that is missing.
+    pub(super) ahead: Ahead,
+    /// The transaction that the answer must have seen.
+    pub(super) xid: Option<u32>,
+    /// When the structure was asked for last.
+    pub(super) last: Instant,
+}
+
 /// What waits for the answer.
 pub(super) enum Subject {
     /// A frame to be read, and where it stands.
@@ -46,31 +58,33 @@ pub(super) async fn answer(question: &mut Option<Question>) -> Result<Answer, Qu
 }
 
 impl Question {
-    /// `xid` is the transaction that the answer must have seen; `last` when the structure was asked for last.
-    pub(super) fn new(route: &Arc<Route>, missing: Missing, xid: Option<u32>, last: Instant, subject: Subject, count: usize) -> Self {
-        Self { subject, count, asking: Box::pin(ask(route.clone(), missing, xid, last)) }
+    pub(super) fn new(asked: Asked, subject: Subject, count: usize) -> Self {
+        Self { subject, count, asking: Box::pin(asked.answer()) }
     }
 }
 
-async fn ask(route: Arc<Route>, missing: Missing, xid: Option<u32>, last: Instant) -> Result<Answer, QueryError> {
-    if missing == Missing::Structure {
-        sleep_until(last + STRUCTURE_INTERVAL).await;
-    }
-    let database = &route.database;
-    let mut patience = FIRST_PATIENCE;
-    loop {
-        let answer = match &missing {
-            Missing::Relations(tables) => database.relations(&route.slot, tables, xid).await.map(|found| found.map(Answer::Relations)),
-            Missing::Types(types) => database.encodings(types, xid).await.map(|found| found.map(Answer::Types)),
-            Missing::Structure => database.structure(xid).await.map(|found| found.map(Answer::Structure)),
-        };
-        match answer {
-            Ok(Some(answer)) => return Ok(answer),
-            // Not seen yet.
-            Ok(None) => {}
-            Err(error) => return Err(error),
+impl Asked {
+    async fn answer(self) -> Result<Answer, QueryError> {
+        let Self { route, missing, ahead, xid, last } = self;
+        if missing == Missing::Structure {
+            sleep_until(last + STRUCTURE_INTERVAL).await;
         }
-        sleep(patience).await;
-        patience = (patience * 2).min(LONGEST_PATIENCE);
+        let (slot, database) = (&route.slot, &route.database);
+        let mut patience = FIRST_PATIENCE;
+        loop {
+            let answer = match &missing {
+                Missing::Relations(tables) => database.relations(slot, tables, &ahead, xid).await.map(|found| found.map(Answer::Relations)),
+                Missing::Types(types) => database.encodings(types, xid).await.map(|found| found.map(Answer::Types)),
+                Missing::Structure => database.structure(xid).await.map(|found| found.map(Answer::Structure)),
+            };
+            match answer {
+                Ok(Some(answer)) => return Ok(answer),
+                // Not seen yet.
+                Ok(None) => {}
+                Err(error) => return Err(error),
+            }
+            sleep(patience).await;
+            patience = (patience * 2).min(LONGEST_PATIENCE);
+        }
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Session;
-use super::asking::{Question, Subject};
+use super::asking::{Asked, Question, Subject};
 use super::ending::{Away, Ending, Fault, Gone};
 use super::gear::LowGear;
 use super::source::{Lost, Reopened, Start};
-use crate::format::{Answer, Item, Missing, Read};
+use crate::format::{Ahead, Answer, Item, Missing, Read};
 use crate::lsn::Lsn;
 use crate::message::NoticeCode;
 use crate::name::TableName;
@@ -120,8 +120,9 @@ impl Session {
     }
 
     fn ask(&mut self, missing: Missing, subject: Subject, count: usize) {
-        let xid = self.format.xid();
-        self.question = Some(Question::new(&self.route, missing, xid, self.structure_at, subject, count));
+        let ahead = if self.source.has_backlog() { self.format.ahead() } else { Ahead::default() };
+        let asked = Asked { route: self.route.clone(), missing, ahead, xid: self.format.xid(), last: self.structure_at };
+        self.question = Some(Question::new(asked, subject, count));
     }
 
     /// Goes on where a question was asked.

@@ -33,6 +33,8 @@ pub(super) struct Source {
     pid: i32,
     /// How far the server was when the wire was opened. Who gets there has all that there was.
     horizon: Lsn,
+    /// Whether nothing has come yet from there or behind it.
+    has_backlog: bool,
     status_interval: Duration,
     /// How many bytes had come by the last status update, and after how many of them in a row there was not one more.
     heard: u64,
@@ -102,6 +104,7 @@ impl Source {
             timeline: system.timeline,
             pid: replication.pid(),
             horizon: system.flushed,
+            has_backlog: true,
             status_interval: replication.status_interval(),
             line: Line::Open(Box::new(replication)),
             heard: 0,
@@ -125,6 +128,11 @@ impl Source {
         matches!(self.line, Line::Open(_))
     }
 
+    /// Whether the server has yet to send what it had when the wire was opened.
+    pub(super) fn has_backlog(&self) -> bool {
+        self.has_backlog
+    }
+
     /// For how long there has been none, if it is being opened.
     pub(super) fn away_for(&self) -> Option<Duration> {
         match &self.line {
@@ -138,6 +146,7 @@ impl Source {
         let Line::Open(replication) = &mut self.line else { return pending().await };
         let frame = replication.next().await.map_err(|error| Lost::Wire(error.into()))?;
         if frame.position().is_some_and(|position| position >= self.horizon) {
+            self.has_backlog = false;
             replication.set_backlog(false);
         }
         Ok(frame)

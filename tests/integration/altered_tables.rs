@@ -198,6 +198,59 @@ async fn a_column_that_came_later_is_known_to_be_unchanged() {
 }
 
 #[tokio::test]
+async fn the_tables_of_a_backlog_take_few_questions() {
+    const TABLES: usize = 300;
+    let postgres = Postgres::with_settings(&[("log_statement", "all")]).await;
+    let service = Service::start(&postgres).await;
+    let each = |order: &str, statement: &str| {
+        let numbers = format!("SELECT n FROM generate_series(1, {TABLES}) AS n ORDER BY {order}");
+        format!("DO $$ DECLARE k integer; BEGIN FOR k IN {numbers} LOOP EXECUTE format('{statement}', k); END LOOP; END $$")
+    };
+    postgres.execute(&each("n", "CREATE SCHEMA s%1$s; CREATE TABLE s%1$s.t%1$s (id bigint PRIMARY KEY, a text)")).await;
+    let mut asked = 0;
+    for (order, most) in [("n", 10), ("-n", 10), ("md5(n::text)", 50)] {
+        let slot = service.init().await;
+        postgres.execute(&each(order, "TRUNCATE s%1$s.t%1$s; INSERT INTO s%1$s.t%1$s VALUES (%1$s)")).await;
+        let mut client = stream(&service, &slot, &[("format", "events")]).await;
+        let message = client.next().await;
+        let events = message["events"].as_array().unwrap();
+        assert_eq!(events.len(), 2 * TABLES);
+        assert!(events.iter().all(|event| event["op"] == "truncate" || event["table"] == format!("t{}", event["new"]["id"])));
+        client.leave().await;
+        let before = asked;
+        asked = postgres.cluster.as_ref().unwrap().log().unwrap().matches("AS asked (schema, name)").count();
+        assert!((1..=most).contains(&(asked - before)), "{} questions in the order of {order}", asked - before);
+    }
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_table_that_was_learnt_with_others_is_told_as_it_is_once_it_changes() {
+    let (postgres, service) = start().await;
+    postgres
+        .execute(
+            "CREATE TABLE t0 (id bigint PRIMARY KEY); CREATE TABLE t1 (id bigint PRIMARY KEY); CREATE TABLE later (id bigint PRIMARY KEY, a text); INSERT INTO later VALUES (4)",
+        )
+        .await;
+    let slot = service.init().await;
+    postgres.execute("INSERT INTO t0 VALUES (0); INSERT INTO t1 VALUES (1)").await;
+    let mut client = stream(&service, &slot, &[("format", "events")]).await;
+    assert_eq!(client.next().await["events"].as_array().unwrap().len(), 2);
+    // To fill a new column writes no change, and a large value is in no change that leaves it as it is.
+    postgres
+        .execute(
+            "CREATE FUNCTION large() RETURNS text VOLATILE RETURN (SELECT string_agg(md5(n::text), '') FROM generate_series(1, 200) AS n);
+             ALTER TABLE later ADD large text DEFAULT large()",
+        )
+        .await;
+    postgres.execute("UPDATE later SET a = 'b'").await;
+    let event = client.next().await["events"][0].take();
+    assert_eq!((&event["new"], &event["unchangedUnknown"]), (&json!({"id": 4, "a": "b"}), &json!(true)));
+    client.leave().await;
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn who_leaves_while_the_catalogue_is_asked_leaves_no_transaction_behind() {
     let postgres = Postgres::with_settings(&[]).await;
     let proxy = Proxy::to_cluster(postgres.cluster.as_ref().unwrap()).await;

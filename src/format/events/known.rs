@@ -1,4 +1,4 @@
-//! A table that was met in the stream: what the catalogue says of it, held against what its changes say themselves.
+//! A table of the stream: what the catalogue says of it, held against what its changes say themselves.
 //!
 //! The catalogue is of now, and changes may be old. Where the two do not fit and the change is the younger one, the catalogue is asked again.
 //! Where it is the older one, what the change says counts, and what nobody can tell is not told.
@@ -15,12 +15,14 @@ use crate::wal2json::change::{Change, Column, Kind, Table, Text};
 /// How many different changes that do not fit are remembered of a table.
 const MOST_ODD: usize = 100;
 
-/// A table that was met.
+/// A table of the stream.
 #[derive(Debug)]
 pub(super) struct Known {
     relation: Relation,
     /// The names of the relation's columns, as JSON.
     names: Vec<String>,
+    /// Whether anything came of it that could be told with this.
+    was_met: bool,
     /// Whether a change had all the columns of the relation: from then on, one that is left out is unchanged.
     was_complete: bool,
     /// Changes that did not fit, and that the catalogue could say nothing new of, by what they say of the table.
@@ -60,11 +62,37 @@ impl Known {
         if odd.len() > MOST_ODD {
             odd.clear();
         }
-        Self { relation, names, was_complete, odd, asked: None }
+        Self { was_met: !relation.is_ahead, relation, names, was_complete, odd, asked: None }
+    }
+
+    /// Whether anything came of the table that was told with what is known.
+    pub(super) fn was_met(&self) -> bool {
+        self.was_met
+    }
+
+    pub(super) fn oid(&self) -> Option<u32> {
+        self.relation.oid
+    }
+
+    /// Whether the catalogue had seen the transaction when it was asked.
+    pub(super) fn is_after(&self, xid: Option<u32>) -> bool {
+        self.relation.seen.has(xid)
+    }
+
+    /// Takes note that something came of the table. Says whether it can be told with what is known: what was learnt ahead may have been altered since, and
+    /// counts for the first that comes only if the catalogue had seen that.
+    pub(super) fn meet(&mut self, xid: Option<u32>) -> bool {
+        self.was_met = self.was_met || self.is_after(xid);
+        self.was_met
+    }
+
+    /// Whether a change can be read with what is known.
+    pub(super) fn is_true_for(&mut self, xid: Option<u32>, change: &Change<'_>) -> bool {
+        self.meet(xid) && !self.is_outdated_by(xid, change)
     }
 
     /// Whether the table was altered after the catalogue was asked, and before this change.
-    pub(super) fn is_outdated_by(&mut self, xid: Option<u32>, change: &Change<'_>) -> bool {
+    fn is_outdated_by(&mut self, xid: Option<u32>, change: &Change<'_>) -> bool {
         if self.relation.seen.has(xid) || self.fits(change) {
             return false;
         }
