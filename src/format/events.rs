@@ -216,6 +216,7 @@ impl Events {
         let xid = self.admission.xid;
         let known = self.relations.get(&change.table).and_then(|known| known.is_true_for(xid, change).then_some(known));
         let Some(known) = known else { return Ok(Some(Missing::Relations(vec![name_of(&change.table)]))) };
+        // What was learnt after the transaction has all that happened to the table before it.
         if self.admission.is_in_doubt() && !known.is_after(xid) {
             return Ok(Some(Missing::Structure));
         }
@@ -631,6 +632,20 @@ mod tests {
         format.learn(Answer::Relations(vec![(name("t"), Relation { is_ahead: true, ..Relation::default() })]));
         events_of_one(&mut format, &mut catalogue, &[&insert("0/20", "t", &row("2"))]);
         assert_eq!(catalogue.asked.len(), 1);
+    }
+
+    #[test]
+    fn what_was_learnt_after_the_transaction_is_not_doubted() {
+        for (seen, questions) in [(0x11, 2), (1_000, 1)] {
+            let (mut format, mut catalogue) = (events(10_000), catalogue());
+            catalogue.relations.insert(name("t"), Relation { seen: seen_before(seen), ..relation(&[("id", 23)]) });
+            events_of_one(&mut format, &mut catalogue, &[&insert("0/20", "t", &row("1"))]);
+            // Whoever asks for the structure forgets what was known.
+            catalogue.structure.fingerprint = 7;
+            format.doubt();
+            events_of_one(&mut format, &mut catalogue, &[&insert("0/21", "t", &row("2"))]);
+            assert_eq!(catalogue.asked.len(), questions);
+        }
     }
 
     #[test]

@@ -229,7 +229,8 @@ async fn a_table_that_was_learnt_with_others_is_told_as_it_is_once_it_changes() 
     let (postgres, service) = start().await;
     postgres
         .execute(
-            "CREATE TABLE t0 (id bigint PRIMARY KEY); CREATE TABLE t1 (id bigint PRIMARY KEY); CREATE TABLE later (id bigint PRIMARY KEY, a text); INSERT INTO later VALUES (4)",
+            "CREATE TABLE t0 (id bigint PRIMARY KEY); CREATE TABLE t1 (id bigint PRIMARY KEY);
+             CREATE TABLE later (id bigint PRIMARY KEY, a text); INSERT INTO later VALUES (4)",
         )
         .await;
     let slot = service.init().await;

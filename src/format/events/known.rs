@@ -93,7 +93,7 @@ impl Known {
 
     /// Whether the table was altered after the catalogue was asked, and before this change.
     fn is_outdated_by(&mut self, xid: Option<u32>, change: &Change<'_>) -> bool {
-        if self.relation.seen.has(xid) || self.fits(change) {
+        if self.is_after(xid) || self.fits(change) {
             return false;
         }
         let shape = shape(change);
